@@ -1,0 +1,96 @@
+"""Why a pod is refused: a closed set of reasons, each with a message to its author."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from injector.inject.decision import all_containers
+from injector.inject.model import Json
+from injector.inject.names import PROXY_PORTS, VOLUMES
+from injector.inject.probes import encode, rewrites, targets
+
+
+MAX_PROBES_BYTES: Final = 96 * 1024
+"""They travel in one environment variable, which Linux limits to 128 KiB (MAX_ARG_STRLEN); a quarter is for "$$"."""
+
+
+class RefusalReason(StrEnum):
+    """The slug is the same in metric, log, command line and test."""
+
+    MALFORMED_POD = "malformed-pod"
+    BAD_VALUE = "bad-value"
+    PORT_COLLISION = "port-collision"
+    UID_COLLISION = "uid-collision"
+    PROBES_TOO_LARGE = "probes-too-large"
+    VOLUME_MOUNTED_ELSEWHERE = "volume-mounted-elsewhere"
+    COUNTERFEIT_CONTAINER = "counterfeit-container"
+    COUNTERFEIT_VOLUME = "counterfeit-volume"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a pod, and the sentence that says so."""
+
+    reason: RefusalReason
+    message: str
+
+
+def collisions(spec: Json, proxy_uid: int) -> Iterator[Fault]:
+    """Everything in a pod's own part that cannot stand beside a proxy."""
+    yield from _oversized_probes(spec)
+    yield from _port_collisions(spec)
+    yield from _uid_collisions(spec, proxy_uid)
+    yield from _volume_thefts(spec)
+
+
+def _port_collisions(spec: Json) -> Iterator[Fault]:
+    taken = ", ".join(map(str, sorted(PROXY_PORTS)))
+    for container in all_containers(spec):
+        for port in container.get("ports") or ():
+            if port.get("containerPort") in PROXY_PORTS and port.get("protocol", "TCP") == "TCP":
+                yield Fault(
+                    RefusalReason.PORT_COLLISION,
+                    f"container {container.get('name')!r} listens on port {port['containerPort']}, "
+                    f"which is the proxy's (its ports: {taken}); choose another",
+                )
+    for container_name, field, number in targets(spec):
+        if number in PROXY_PORTS:
+            yield Fault(
+                RefusalReason.PORT_COLLISION,
+                f"container {container_name!r}: its {field} asks port {number}, which is the proxy's "
+                f"(its ports: {taken}), not the application's",
+            )
+
+
+def _oversized_probes(spec: Json) -> Iterator[Fault]:
+    size = len(encode([rewrite.declaration for rewrite in rewrites(spec)]).encode())
+    if size > MAX_PROBES_BYTES:
+        yield Fault(
+            RefusalReason.PROBES_TOO_LARGE,
+            f"the pod's probes and hooks take {size} bytes as JSON, and at most {MAX_PROBES_BYTES} can be handed to the "
+            "proxy; shorten their headers and paths",
+        )
+
+
+def _uid_collisions(spec: Json, proxy_uid: int) -> Iterator[Fault]:
+    pod_user = (spec.get("securityContext") or {}).get("runAsUser")
+    for container in all_containers(spec):
+        user = (container.get("securityContext") or {}).get("runAsUser")
+        if (pod_user if user is None else user) == proxy_uid:
+            yield Fault(
+                RefusalReason.UID_COLLISION,
+                f"container {container.get('name')!r} runs as user {proxy_uid}, which is the proxy's: its connections "
+                "would bypass the mesh and it could read the proxy's key; choose another runAsUser",
+            )
+
+
+def _volume_thefts(spec: Json) -> Iterator[Fault]:
+    for container in all_containers(spec):
+        for mount in container.get("volumeMounts") or ():
+            if mount.get("name") in VOLUMES:
+                yield Fault(
+                    RefusalReason.VOLUME_MOUNTED_ELSEWHERE,
+                    f"container {container.get('name')!r} mounts volume {mount['name']!r}, which holds the proxy's "
+                    "identity and is the proxy's alone; remove the mount",
+                )
