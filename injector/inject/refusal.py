@@ -10,7 +10,6 @@ from injector.inject.model import Json
 from injector.inject.names import PROXY_PORTS, VOLUMES
 from injector.inject.probes import encode, rewrites, targets
 
-
 MAX_PROBES_BYTES: Final = 96 * 1024
 """They travel in one environment variable, which Linux limits to 128 KiB (MAX_ARG_STRLEN); a quarter is for "$$"."""
 
@@ -68,8 +67,8 @@ def _oversized_probes(spec: Json) -> Iterator[Fault]:
     if size > MAX_PROBES_BYTES:
         yield Fault(
             RefusalReason.PROBES_TOO_LARGE,
-            f"the pod's probes and hooks take {size} bytes as JSON, and at most {MAX_PROBES_BYTES} can be handed to the "
-            "proxy; shorten their headers and paths",
+            f"the pod's probes and hooks take {size} bytes as JSON, and at most {MAX_PROBES_BYTES} can be handed "
+            "to the proxy; shorten their headers and paths",
         )
 
 
