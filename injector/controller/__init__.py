@@ -1,0 +1,1 @@
+"""The controller: certificates, the webhook's caBundle, and opted-in pods that run without a proxy."""

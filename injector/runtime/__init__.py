@@ -1,0 +1,1 @@
+"""What every long-running part has: its installation settings, logs, admin port and signals."""
