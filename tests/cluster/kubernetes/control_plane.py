@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import daemons
+from . import daemons, network
 from .layout import API_PORT, CLUSTER_DOMAIN, FIRST, POD_CIDRS, POD_MASK_V4, POD_MASK_V6, SERVICE_CIDRS, Layout
 from .shell import Failure, run, succeeds, wait_until
 
@@ -57,10 +57,8 @@ def start_scheduling(layout: Layout) -> None:
 
 
 def wait_for_dns(layout: Layout) -> None:
-    fetch = f"import urllib.request; urllib.request.urlopen('http://{DNS_READY}/ready', timeout=1)"
-    probe = ["nsenter", f"--net=/run/netns/{layout.namespace(FIRST)}", "python3", "-c", fetch]
     wait_until(
-        lambda: succeeds(probe),
+        lambda: network.answers(layout.namespace(FIRST), f"http://{DNS_READY}/ready"),
         seconds=READY_SECONDS,
         otherwise=lambda: daemons.why_not(layout, "coredns", "does not answer"),
     )

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     from .layout import Layout, Node
 
-# The shell joins the cgroup and then becomes the daemon, so nothing runs outside the cgroup even for a moment.
+# The shell joins the cgroup, records itself and then becomes the daemon: nothing runs outside the cgroup even for a
+# moment, and killing whoever starts the daemon leaves none unrecorded.
+JOIN_THEN_RUN = 'echo $$ > "$1/cgroup.procs" && echo $$ > "$2" && shift 2 && exec "$@"'
 JOIN_SECONDS = 10.0
-JOIN_THEN_RUN = 'echo $$ > "$1/cgroup.procs" && shift && exec "$@"'
 
 
 def alive(layout: Layout, name: str) -> bool:
@@ -32,16 +33,17 @@ def known(layout: Layout) -> list[str]:
     return [file.name for file in files]
 
 
-def start(layout: Layout, name: str, node: Node, command: Sequence[str | Path]) -> bool:
-    """Start a daemon unless it runs. Returns whether it had to be started. Relative paths are below the PKI folder."""
+def start(layout: Layout, name: str, node: Node, command: Sequence[str | Path]) -> None:
+    """Start a daemon unless it runs. Relative paths in the command are below the PKI folder."""
     if alive(layout, name):
-        return False
+        return
     group = cgroups.daemon_cgroup(layout, name)
     group.mkdir(parents=True, exist_ok=True)
+    _pids(layout).mkdir(exist_ok=True)
     inside = ["nsenter", f"--net=/run/netns/{layout.namespace(node)}", *(str(word) for word in command)]
     with (layout.logs / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
-            ["sh", "-c", JOIN_THEN_RUN, "sh", str(group), *inside],
+            ["sh", "-c", JOIN_THEN_RUN, "sh", str(group), str(_pids(layout) / name), *inside],
             cwd=layout.pki,
             env={**os.environ, "PATH": f"{layout.binaries}:{os.environ['PATH']}"},
             stdin=subprocess.DEVNULL,
@@ -49,14 +51,11 @@ def start(layout: Layout, name: str, node: Node, command: Sequence[str | Path]) 
             stderr=log,
             start_new_session=True,
         )
-    _pids(layout).mkdir(exist_ok=True)
-    (_pids(layout) / name).write_text(str(process.pid))
     wait_until(
-        lambda: process.poll() is not None or process.pid in cgroups.members(group),
+        lambda: process.poll() is not None or alive(layout, name),
         seconds=JOIN_SECONDS,
         otherwise=lambda: f"{name} did not enter its cgroup {group}",
     )
-    return True
 
 
 def why_not(layout: Layout, name: str, expectation: str) -> str:

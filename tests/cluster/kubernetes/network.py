@@ -39,6 +39,12 @@ def remove(layout: Layout) -> None:
         run(["ip", "netns", "delete", name])
 
 
+def answers(namespace: str, url: str) -> bool:
+    """Whether a plain HTTP health endpoint inside a namespace answers with success."""
+    fetch = f"import urllib.request; urllib.request.urlopen({url!r}, timeout=1)"
+    return succeeds(["nsenter", f"--net=/run/netns/{namespace}", "python3", "-c", fetch])
+
+
 def route_pods(layout: Layout, nodes: list[Node], cidrs: dict[Node, list[str]]) -> None:
     """Let every node reach every other node's pods: one route a family and peer, no overlay."""
     for here in nodes:

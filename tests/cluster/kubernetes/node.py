@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from . import binaries, cgroups, control_plane, daemons, images
+from . import binaries, cgroups, control_plane, daemons, images, network
 from .layout import CLUSTER_DOMAIN, FIRST, MAX_PODS, POD_CIDRS, Layout, Node
 from .packages import CNI_PLUGINS
 from .shell import succeeds, wait_until
 
+KUBELET_HEALTH, PROXY_HEALTH = 10248, 10256  # their own default ports
 CONTAINERD_SECONDS, REGISTERED_SECONDS, READY_SECONDS = 30.0, 90.0, 120.0
 PAUSE_IMAGE = "docker.io/injector-cluster/pause:1"
 POD_LOGS_LINKS = Path("/var/log/containers")  # kubelet links every container's log here; the path is built in
@@ -79,10 +80,21 @@ def is_ready(layout: Layout, node: Node) -> bool:
 
 
 def wait_ready(layout: Layout, node: Node) -> None:
+    """Wait for the daemons themselves, then for the API: after a crash it still holds what the dead kubelet said."""
+    _wait_healthy(layout, node, f"kubelet-{node.name}", KUBELET_HEALTH)
+    _wait_healthy(layout, node, f"kube-proxy-{node.name}", PROXY_HEALTH)
     wait_until(
         lambda: is_ready(layout, node),
         seconds=READY_SECONDS,
         otherwise=lambda: daemons.why_not(layout, f"kubelet-{node.name}", "its node is not Ready"),
+    )
+
+
+def _wait_healthy(layout: Layout, node: Node, daemon: str, port: int) -> None:
+    wait_until(
+        lambda: network.answers(layout.namespace(node), f"http://127.0.0.1:{port}/healthz"),
+        seconds=READY_SECONDS,
+        otherwise=lambda: daemons.why_not(layout, daemon, "is not healthy"),
     )
 
 
