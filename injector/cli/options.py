@@ -1,0 +1,51 @@
+"""Options that several commands share, and how help texts show examples."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from injector.cli.outcome import CommandError, ExitCode
+
+KubeconfigOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--kubeconfig", help="Kubeconfig file; default: what kubectl would use.", dir_okay=False),
+]
+ContextOption: TypeAlias = Annotated[
+    str | None, typer.Option("--context", help="Context of the kubeconfig; default: its current one.")
+]
+NamespaceOption: TypeAlias = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="Namespace of what does not say its own; default: `default`.")
+]
+
+
+class Report(StrEnum):
+    """How a command says what it found."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+ReportOption: TypeAlias = Annotated[
+    Report, typer.Option("--output", "-o", help="`json` for programs; every field is always there.")
+]
+
+
+def paragraphs(text: str | None) -> str:
+    """A docstring as help: its paragraphs, each one line, for the terminal's width to break."""
+    return "\n\n".join(" ".join(part.split()) for part in (text or "").split("\n\n"))
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help: what a person would type."""
+    return "Examples:\n\n" + "\n\n".join(f"  $ {line}" for line in lines)
+
+
+def key_values(option: str, texts: list[str] | None) -> dict[str, str]:
+    """`key=value` texts of a repeatable option as a mapping; ends the command with every bad one."""
+    pairs = [text.partition("=") for text in texts or ()]
+    bad = [f"{option}: expected key=value, got {key!r}" for key, equals, _ in pairs if not equals or not key]
+    if bad:
+        raise CommandError(*bad, code=ExitCode.USAGE)
+    return {key: value for key, _, value in pairs}
