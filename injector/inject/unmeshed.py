@@ -1,5 +1,7 @@
 """Pods that asked for the mesh and run without it: created before their namespace was opted in, or while it was not."""
 
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from injector.inject.installation import Installation
@@ -11,8 +13,23 @@ _ENDED: Final = frozenset({"Succeeded", "Failed"})
 """Phases in which no container of a pod runs or will run again (core/v1 PodPhase)."""
 
 
-def unmeshed(pod: Json, namespace: Namespace, installation: Installation) -> str | None:
-    """A sentence on why this observed pod should have a proxy and has none; None where nothing is amiss.
+class UnmeshedReason(StrEnum):
+    """Why a pod that asked for a proxy has none."""
+
+    NOT_INJECTED = "not-injected"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Unmeshed:
+    """A finding on an observed pod; `message` says what is amiss and what to do."""
+
+    reason: UnmeshedReason
+    message: str
+
+
+def unmeshed(pod: Json, namespace: Namespace, installation: Installation) -> Unmeshed | None:
+    """Whether this observed pod should have a proxy and has none; None where nothing is amiss.
 
     A pod with a proxy is never reported, even if it would be given another today: its settings may have changed since.
     """
@@ -24,5 +41,7 @@ def unmeshed(pod: Json, namespace: Namespace, installation: Installation) -> str
     if isinstance(review, Skipped):
         return None
     if isinstance(review, Refused):
-        return "runs without a proxy, and could not have one: " + "; ".join(fault.message for fault in review.faults)
-    return "runs without a proxy although it asked for one; recreate it (restart its workload)"
+        faults = "; ".join(fault.message for fault in review.faults)
+        return Unmeshed(UnmeshedReason.REFUSED, f"runs without a proxy, and would be refused today: {faults}")
+    message = "runs without a proxy although it asked for one; recreate it, for example by a rollout restart"
+    return Unmeshed(UnmeshedReason.NOT_INJECTED, message)
