@@ -66,7 +66,7 @@ def _bootstrap(root: Path) -> Path:
         if APT_SOURCES.exists():
             shutil.copy(APT_SOURCES, root / APT_SOURCES.relative_to("/"))
             (root / "etc/apt/sources.list").unlink(missing_ok=True)
-        shutil.rmtree(root / "var/cache/apt/archives", ignore_errors=True)
+        _slim(root)
     return root
 
 
@@ -89,6 +89,7 @@ def _with_rust(debian: Path, root: Path) -> Path:
         _install(debian, root, RUST_PACKAGES)
         run(["cp", "-a", home / ".cargo/bin", _made(root / "usr/local/cargo")])
         run(["cp", "-a", toolchain, _made(root / "usr/local/rustup/toolchains")])
+        shutil.rmtree(root / "usr/local/rustup/toolchains" / toolchain.name / "share/doc", ignore_errors=True)
         shutil.copy(home / ".rustup/settings.toml", root / "usr/local/rustup")
     return root
 
@@ -105,7 +106,16 @@ def _install(debian: Path, root: Path, names: Sequence[str]) -> None:
     inside = ["chroot", str(root), "env", "DEBIAN_FRONTEND=noninteractive"]
     run([*inside, "apt-get", "update", "-qq"])
     run([*inside, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *names])
-    run([*inside, "apt-get", "clean"])
+    _slim(root)
+
+
+def _slim(root: Path) -> None:
+    """Leave out what "slim" leaves out, and what apt can fetch again: half of the size, loaded on every node."""
+    for folder in ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/lib/apt/lists"):
+        shutil.rmtree(root / folder, ignore_errors=True)
+        (root / folder).mkdir()
+    for archive in (root / "var/cache/apt").rglob("*.*"):
+        archive.unlink()
 
 
 def _commit(tag: str, root: Path, settings: Sequence[str]) -> None:

@@ -1,0 +1,3 @@
+module injector.mesh/tests/app
+
+go 1.25
