@@ -124,9 +124,9 @@ class Informer(Generic[T]):
     def _replace(self, fresh: dict[Key, T]) -> None:
         old = dict(self.items)
         for key in old.keys() - fresh.keys():
-            self._set(key, None)
+            self.put(key, None)
         for key, kept in fresh.items():
-            self._set(key, kept)
+            self.put(key, kept)
 
     async def _watch(self) -> bool:
         """Follow one stream to its end; whether it said anything."""
@@ -145,13 +145,14 @@ class Informer(Generic[T]):
                 said_anything = True
                 self._backoff.reset()
                 if kind in ("ADDED", "MODIFIED"):
-                    self._set(_key(item), self._project(item))
+                    self.put(_key(item), self._project(item))
                 elif kind == "DELETED":
-                    self._set(_key(item), None)
+                    self.put(_key(item), None)
                 self._resource_version = item["metadata"]["resourceVersion"]
         return said_anything
 
-    def _set(self, key: Key, new: T | None) -> None:
+    def put(self, key: Key, new: T | None) -> None:
+        """Keep this projection for `key`. For owners who judge an object anew; the watch itself calls it as well."""
         old = self.items.get(key)
         if old == new:
             return
