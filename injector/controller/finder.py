@@ -7,6 +7,7 @@ its namespace's word changes, the namespace's pods are listed again and judged a
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import structlog
 
 from injector.inject.model import Namespace
 from injector.inject.names import PREFIX
-from injector.inject.unmeshed import unmeshed
+from injector.inject.unmeshed import Unmeshed, UnmeshedReason, unmeshed
 from injector.kube.errors import KubeError
 from injector.kube.events import Note, Regarding
 from injector.kube.informer import Informer, Selection
@@ -37,11 +38,11 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PodRecord:
-    """What is kept of a pod: which version of it was judged, and the sentence on what is amiss, "" for nothing."""
+    """What is kept of a pod: which version of it was judged, and what is amiss, None for nothing."""
 
     uid: str
     version: str
-    amiss: str
+    amiss: Unmeshed | None
 
 
 class Finder:
@@ -54,7 +55,7 @@ class Finder:
         self._installation = installation
         self._recorder = recorder
         self._metrics = metrics
-        self._amiss = 0
+        self._amiss: Counter[UnmeshedReason] = Counter()
         self._to_judge: dict[str, None] = {}
         self._something = asyncio.Event()
         self._namespaces = Informer(
@@ -78,23 +79,25 @@ class Finder:
         name = metadata["namespace"]
         namespace = self._namespaces.items.get(("", name)) or Namespace(name)
         amiss = unmeshed(pod, namespace, self._installation)
-        return PodRecord(metadata["uid"], metadata["resourceVersion"], amiss or "")
+        return PodRecord(metadata["uid"], metadata["resourceVersion"], amiss)
 
     def _on_pod(self, key: Key, old: PodRecord | None, new: PodRecord | None) -> None:
         before = _note(key, old)
         after = _note(key, new)
         if before == after:
             return
-        self._amiss += (after is not None) - (before is not None)
-        self._show()
-        if before is not None:
+        if old is not None and old.amiss is not None and before is not None:
+            self._amiss[old.amiss.reason] -= 1
             self._recorder.withdraw(before)
-        if after is not None:
+        if new is not None and new.amiss is not None and after is not None:
+            self._amiss[new.amiss.reason] += 1
             self._recorder.note(after)
-            log.warning("pod runs without a proxy", namespace=key[0], name=key[1])
+            log.warning("pod runs without a proxy", namespace=key[0], name=key[1], reason=new.amiss.reason.value)
+        self._show()
 
     def _show(self) -> None:
-        self._metrics.unmeshed.labels("not-injected").set(self._amiss)
+        for reason in UnmeshedReason:
+            self._metrics.unmeshed.labels(reason.value).set(self._amiss[reason])
 
     def _on_namespace(self, key: Key, _old: Namespace | None, new: Namespace | None) -> None:
         if new is not None and self._pods.synced:
@@ -144,6 +147,6 @@ def project_namespace(item: Object) -> Namespace:
 
 
 def _note(key: Key, record: PodRecord | None) -> Note | None:
-    if record is None or not record.amiss:
+    if record is None or record.amiss is None:
         return None
-    return Note(Regarding("v1", "Pod", key[0], key[1], record.uid), REASON, record.amiss)
+    return Note(Regarding("v1", "Pod", key[0], key[1], record.uid), REASON, record.amiss.message)

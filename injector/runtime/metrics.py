@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, 
 
 def new_registry() -> CollectorRegistry:
     """A registry with the process's own metrics (CPU, memory, file descriptors, garbage collection)."""
-    disable_created_metrics()  # a second series for each counter, which nobody asks for
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody asks for
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
