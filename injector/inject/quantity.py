@@ -5,7 +5,10 @@ import re
 from fractions import Fraction
 from typing import Final
 
-_FORM: Final = re.compile(r"([0-9]{1,18}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(m|u|n|[kMGTPE]i?|[eE][+-]?[0-9]{1,2})?")
+_FORM: Final = re.compile(
+    r"([0-9]{1,18}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?[0-9]{1,2}))?"
+)
+"""Number, then a unit or a power of ten: "1E" is an exa, "1E3" a thousand, "1Ei" 2^60; k is decimal, Ki binary."""
 
 _UNITS: Final = {
     "n": Fraction(1, 10**9),
@@ -18,21 +21,19 @@ _UNITS: Final = {
 
 def parse(text: str) -> Fraction:
     """The quantity in base units (cores, bytes). Raises ValueError on what is not one, and on negative ones."""
-    match = _FORM.fullmatch(text.replace("Ki", "ki"))
+    match = _FORM.fullmatch(text)
     if match is None:
         raise ValueError(f"{text[:40]!r} is not a quantity")
-    number, unit = match.groups()
-    if not unit:
-        return Fraction(number)
-    if unit[0] in "eE" and len(unit) > 1:
-        return Fraction(number) * Fraction(10) ** int(unit[1:])
-    return Fraction(number) * _UNITS["Ki" if unit == "ki" else unit]
+    number, unit, power = match.groups()
+    scale = Fraction(10) ** int(power) if power else _UNITS[unit] if unit else 1
+    return Fraction(number) * scale
 
 
 def equal(one: object, other: object) -> bool:
-    """Whether two quantities, as JSON strings or numbers, mean the same amount; what cannot be read equals nothing."""
+    """Whether two quantities, as JSON strings or numbers, mean the same amount once the API server has rounded them up
+    to thousandths (core/v1 SetDefaults_ResourceList); what cannot be read equals nothing."""
     try:
-        return parse(str(one)) == parse(str(other))
+        return math.ceil(parse(str(one)) * 1000) == math.ceil(parse(str(other)) * 1000)
     except ValueError:
         return False
 
