@@ -58,6 +58,8 @@ def subnet_list(text: str) -> tuple[Subnet, ...]:
 
 def _subnet(item: str) -> Subnet:
     try:
+        if "%" in item:  # Python takes an IPv6 zone (fe80::1%eth0) of any characters; iptables knows none
+            raise ValueError(item)
         subnet = ipaddress.ip_network(item, strict=False)
     except ValueError:
         raise ValueError(f"expected subnets such as 10.0.0.0/8,fd00::/8; {item[:60]!r} is none") from None
