@@ -1,18 +1,34 @@
 """Whether a pod has the shape that the rest of this package relies on. From an API server it always has; a file, or
-somebody who talks to the webhook directly, may bring anything."""
+somebody who talks to the webhook directly, may bring anything that JSON can say."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
-_LISTS_OF_OBJECTS = ("containers", "initContainers", "ephemeralContainers", "volumes", "imagePullSecrets")
-_OBJECTS_IN_CONTAINER = ("securityContext", "resources", "lifecycle")
-_LISTS_IN_CONTAINER = ("ports", "env", "volumeMounts")
+_LISTS_OF_OBJECTS: Final = ("containers", "initContainers", "ephemeralContainers", "volumes", "imagePullSecrets")
+_OBJECTS: Final = ("securityContext", "resources", "nodeSelector", "os")
+_OBJECTS_IN_CONTAINER: Final = ("securityContext", "resources", "lifecycle")
+_FIELDS_OF_ENTRIES: Final = {
+    "ports": (("containerPort", int),),
+    "env": (("name", str),),
+    "volumeMounts": (("name", str), ("mountPath", str)),
+}
+"""Lists of objects in a container, with the fields that each of their entries must have."""
+
+_TYPE_NAMES: Final = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    type(None): "nothing",
+}
 
 
 def shape_faults(pod: Any) -> list[str]:
     """A sentence for each field that is not of the type that Kubernetes gives it; empty for a well-formed pod."""
     if not isinstance(pod, dict):
-        return [f"pod: expected an object, got {type(pod).__name__}"]
+        return [_expected("pod", "an object", pod)]
     return [*_metadata(pod.get("metadata")), *_spec(pod.get("spec"))]
 
 
@@ -24,55 +40,82 @@ def _metadata(metadata: Any) -> Iterator[str]:
         return
     for field in ("annotations", "labels"):
         entries = metadata.get(field)
-        if entries is None:
-            continue
-        if not isinstance(entries, dict) or not all(isinstance(value, str) for value in entries.values()):
-            yield _expected(f"metadata.{field}", "a mapping of texts", entries)
-    yield from _list_of_objects("metadata.ownerReferences", metadata.get("ownerReferences"))
+        yield from _optional(f"metadata.{field}", entries, dict)
+        for name, value in entries.items() if isinstance(entries, dict) else ():
+            if not isinstance(value, str):
+                yield _expected(f"metadata.{field}[{name[:63]!r}]", "a text (in quotes)", value)
+    yield from _list_of_objects("metadata.ownerReferences", metadata.get("ownerReferences"), _anything)
 
 
 def _spec(spec: Any) -> Iterator[str]:
     if not isinstance(spec, dict):
         yield _expected("spec", "an object", spec)
         return
+    checks = {"volumes": _named, "imagePullSecrets": _anything}
     for field in _LISTS_OF_OBJECTS:
-        yield from _list_of_objects(f"spec.{field}", spec.get(field))
+        yield from _list_of_objects(f"spec.{field}", spec.get(field), checks.get(field, _container))
     if not spec.get("containers"):
         yield "spec.containers: expected at least one container"
-    for field in ("securityContext", "resources", "nodeSelector", "os"):
-        yield from _object(f"spec.{field}", spec.get(field))
-    yield from _parts("spec.resources", spec.get("resources"))
-    for group in ("initContainers", "containers"):
-        containers = spec.get(group)
-        for index, container in enumerate(containers if isinstance(containers, list) else ()):
-            if isinstance(container, dict):
-                yield from _container(f"spec.{group}[{index}]", container)
+    yield from _optional("spec.hostNetwork", spec.get("hostNetwork"), bool)
+    for field in _OBJECTS:
+        yield from _optional(f"spec.{field}", spec.get(field), dict)
+    yield from _user("spec.securityContext", spec.get("securityContext"))
+    yield from _amounts("spec.resources", spec.get("resources"))
+
+
+def _anything(_path: str, _entry: dict[str, Any]) -> Iterator[str]:
+    return iter(())
+
+
+def _named(path: str, entry: dict[str, Any]) -> Iterator[str]:
+    if type(entry.get("name")) is not str:
+        yield _expected(f"{path}.name", "a text", entry.get("name"))
 
 
 def _container(path: str, container: dict[str, Any]) -> Iterator[str]:
-    if not isinstance(container.get("name"), str):
-        yield _expected(f"{path}.name", "a text", container.get("name"))
-    for field in _LISTS_IN_CONTAINER:
-        yield from _list_of_objects(f"{path}.{field}", container.get(field))
+    yield from _named(path, container)
+    for field, required in _FIELDS_OF_ENTRIES.items():
+        entries = container.get(field)
+        if entries is None:
+            continue
+        yield from _list_of_objects(f"{path}.{field}", entries, _anything)
+        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+            for name, wanted in required if isinstance(entry, dict) else ():
+                if type(entry.get(name)) is not wanted:
+                    yield _expected(f"{path}.{field}[{index}].{name}", _TYPE_NAMES[wanted], entry.get(name))
     for field in _OBJECTS_IN_CONTAINER:
-        yield from _object(f"{path}.{field}", container.get(field))
-    yield from _parts(f"{path}.resources", container.get("resources"))
+        yield from _optional(f"{path}.{field}", container.get(field), dict)
+    yield from _user(f"{path}.securityContext", container.get("securityContext"))
+    yield from _amounts(f"{path}.resources", container.get("resources"))
 
 
-def _parts(path: str, resources: Any) -> Iterator[str]:
+def _user(path: str, security: Any) -> Iterator[str]:
+    if isinstance(security, dict):
+        yield from _optional(f"{path}.runAsUser", security.get("runAsUser"), int)
+
+
+def _amounts(path: str, resources: Any) -> Iterator[str]:
     for part in ("limits", "requests") if isinstance(resources, dict) else ():
-        yield from _object(f"{path}.{part}", resources.get(part))
+        yield from _optional(f"{path}.{part}", resources.get(part), dict)
 
 
-def _list_of_objects(path: str, value: Any) -> Iterator[str]:
-    if value is not None and not (isinstance(value, list) and all(isinstance(entry, dict) for entry in value)):
+def _list_of_objects(path: str, value: Any, check: Callable[[str, dict[str, Any]], Iterator[str]]) -> Iterator[str]:
+    if value is None:
+        return
+    if not isinstance(value, list):
         yield _expected(path, "a list of objects", value)
+        return
+    for index, entry in enumerate(value):
+        if isinstance(entry, dict):
+            yield from check(f"{path}[{index}]", entry)
+        else:
+            yield _expected(f"{path}[{index}]", "an object", entry)
 
 
-def _object(path: str, value: Any) -> Iterator[str]:
-    if value is not None and not isinstance(value, dict):
-        yield _expected(path, "an object", value)
+def _optional(path: str, value: Any, wanted: type) -> Iterator[str]:
+    if value is not None and type(value) is not wanted:  # `type`, for in Python true is a whole number
+        yield _expected(path, _TYPE_NAMES[wanted], value)
 
 
 def _expected(path: str, what: str, value: Any) -> str:
-    return f"{path}: expected {what}, got {type(value).__name__}"
+    return f"{path}: expected {what}, got {_TYPE_NAMES.get(type(value), type(value).__name__)}"
