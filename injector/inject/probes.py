@@ -42,10 +42,16 @@ def rewrites(spec: Json) -> Iterator[Rewrite]:
     for group in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(group) or ()):
             for where, probe, handlers in _declared(container):
-                handler = next((name for name in handlers if isinstance(probe.get(name), dict)), None)
-                port = _port(container, probe[handler]) if handler else None
+                handler = _only_handler(probe)
+                port = _port(container, probe[handler]) if handler in handlers else None
                 if handler and port is not None:
                     yield _rewrite(group, index, container, where, probe, handler, port)
+
+
+def _only_handler(probe: Json) -> str | None:
+    """The probe's handler. None where it has two: the API server refuses that, and must go on seeing it."""
+    given = [name for name in PROBE_HANDLERS if isinstance(probe.get(name), dict)]
+    return given[0] if len(given) == 1 and not probe.get("exec") else None
 
 
 def _declared(container: Json) -> Iterator[tuple[tuple[str, ...], Json, tuple[str, ...]]]:
@@ -93,7 +99,7 @@ def restore(spec: Json, encoded: str) -> None:
     for declaration in _decode(encoded):
         _, _, name, field = str(declaration.get("path", "")).split("/", 3) if _is_path(declaration) else ("",) * 4
         handler = declaration.get("handler")
-        if not isinstance(handler, dict) or len(handler) != 1 or next(iter(handler)) not in PROBE_HANDLERS:
+        if not isinstance(handler, dict) or _only_handler(handler) is None or len(handler) != 1:
             continue
         for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
             if container.get("name") == name:
@@ -116,9 +122,8 @@ def _is_path(declaration: Json) -> bool:
 def _restore_one(container: Json, field: str, path: str, handler: Json) -> None:
     holder = (container.get("lifecycle") or {}) if field in HOOK_FIELDS else container
     probe = holder.get(field)
-    if not isinstance(probe, dict) or (probe.get("httpGet") or {}).get("path") != path:
-        return
-    if probe["httpGet"].get("port") == ADMIN_PORT:
+    get = probe.get("httpGet") if isinstance(probe, dict) else None
+    if probe and isinstance(get, dict) and get.get("path") == path and get.get("port") == ADMIN_PORT:
         holder[field] = {**{name: value for name, value in probe.items() if name not in PROBE_HANDLERS}, **handler}
 
 
