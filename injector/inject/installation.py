@@ -1,11 +1,11 @@
 """What holds for a whole installation and nowhere else: in a pod author's hands it would be an escalation."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from injector.inject import annotations
+from injector.inject import annotations, quantity
 from injector.inject.annotations import SETTINGS
 from injector.inject.names import PROXY_UID
 
@@ -122,4 +122,14 @@ def _defaults_faults(defaults: Any) -> list[str]:
             key.read(value.strip() if isinstance(value, str) else "\0")
         except ValueError as fault:
             faults.append("installation.defaults: " + annotations.bad_value(key, str(value), str(fault)))
-    return faults
+    return faults or list(_limits_below_requests(defaults))
+
+
+def _limits_below_requests(defaults: Mapping[str, str]) -> Iterator[str]:
+    for resource in ("cpu", "memory"):
+        request, limit = (defaults.get(f"proxy-{resource}-{part}", "").strip() for part in ("request", "limit"))
+        if request and limit and quantity.parse(limit) < quantity.parse(request):
+            yield (
+                f"installation.defaults.proxy-{resource}-limit: expected at least proxy-{resource}-request "
+                f"({request}), got {limit!r}"
+            )

@@ -1,12 +1,12 @@
 """From annotations to the settings of one pod: the pod's word, then its namespace's, then the installation's."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from injector.inject import annotations, ports, quantity
-from injector.inject.annotations import SETTINGS, Key
+from injector.inject.annotations import BY_NAME, SETTINGS, Key
 from injector.inject.names import PREFIX
 from injector.inject.ports import PortRange
 from injector.inject.values import Subnet
@@ -81,37 +81,41 @@ def resolve(pod: Mapping[str, str], namespace: Mapping[str, str], installation: 
     `pod` and `namespace` are whole annotation maps; `installation` maps key names to texts that were checked before.
     A bad value on the pod is a fault; on the namespace it is a warning and the next source counts.
     """
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
+    found: dict[str, _Found] = {}
     faults: list[str] = []
     warnings: list[str] = []
     for key in SETTINGS:
-        for origin, text in _candidates(key, pod, namespace, installation):
-            try:
-                values[key.name] = _read(key, text)
-            except ValueError as fault:
-                message = annotations.bad_value(key, text, str(fault))
-                faults.append(message) if origin == POD else warnings.append(f"{message}; ignored on the {origin}")
-                continue
-            origins[key.name] = origin
-            break
-        else:  # only a bad value in every source, which the installation's check excludes
-            values[key.name], origins[key.name] = _read(key, key.default), DEFAULT
-    faults += _limits_below_requests(values, origins)
-    fields = {name.replace("-", "_"): value for name, value in values.items()}
+        candidates = (
+            (POD, pod.get(key.annotation)),
+            (NAMESPACE, namespace.get(key.annotation)),
+            (INSTALLATION, installation.get(key.name)),
+        )
+        found[key.name] = _first_good(key, candidates, faults, warnings)
+    for resource in ("cpu", "memory"):
+        _settle_limit(resource, found, installation, faults, warnings)
+    fields = {name.replace("-", "_"): value for name, (value, _) in found.items()}
+    origins = {name: origin for name, (_, origin) in found.items()}
     return Resolution(Settings(**fields, origins=origins), tuple(faults), tuple(warnings))
 
 
-def _candidates(
-    key: Key, pod: Mapping[str, str], namespace: Mapping[str, str], installation: Mapping[str, str]
-) -> list[tuple[str, str]]:
-    sources = (
-        (POD, pod.get(key.annotation)),
-        (NAMESPACE, namespace.get(key.annotation)),
-        (INSTALLATION, installation.get(key.name)),
-        (DEFAULT, key.default),
-    )
-    return [(origin, text.strip()) for origin, text in sources if text is not None]
+class _Found(NamedTuple):
+    value: Any
+    origin: str
+
+
+def _first_good(
+    key: Key, candidates: Iterable[tuple[str, str | None]], faults: list[str], warnings: list[str]
+) -> _Found:
+    """The first candidate that can be read, else the default; the bad ones before it are told."""
+    for origin, text in candidates:
+        if text is None:
+            continue
+        try:
+            return _Found(_read(key, text.strip()), origin)
+        except ValueError as fault:
+            message = annotations.bad_value(key, text.strip(), str(fault))
+            faults.append(message) if origin == POD else warnings.append(f"{message}; ignored on the {origin}")
+    return _Found(_read(key, key.default), DEFAULT)
 
 
 def _read(key: Key, text: str) -> Any:
@@ -123,18 +127,30 @@ def _remembered(key: Key, text: str) -> Any:
     return key.read(text)
 
 
-def _limits_below_requests(values: dict[str, Any], origins: dict[str, str]) -> list[str]:
-    """Faults where a limit is below its request; a request that nobody set yields to the limit instead."""
-    faults = []
-    for resource in ("cpu", "memory"):
-        request, limit = f"proxy-{resource}-request", f"proxy-{resource}-limit"
-        if not values[limit] or not values[request] or quantity.parse(values[limit]) >= quantity.parse(values[request]):
-            continue
-        if origins[request] == DEFAULT:
-            values[request] = values[limit]
-        else:
-            faults.append(
-                f"{PREFIX}{limit}: expected at least {PREFIX}{request} "
-                f"({values[request]}, from the {origins[request]}), got {values[limit]!r} (from the {origins[limit]})"
-            )
-    return faults
+def _settle_limit(
+    resource: str, found: dict[str, _Found], installation: Mapping[str, str], faults: list[str], warnings: list[str]
+) -> None:
+    """No limit below its request: one that the pod has a part in is a fault, one of its namespace's is ignored."""
+    request, limit = f"proxy-{resource}-request", f"proxy-{resource}-limit"
+    message = _limit_below_request(request, limit, found)
+    if message and POD in (found[request].origin, found[limit].origin):
+        faults.append(message)
+    elif message:
+        warnings.append(f"{message}; the namespace's word on both is ignored")
+        for name in (request, limit):
+            found[name] = _first_good(BY_NAME[name], [(INSTALLATION, installation.get(name))], faults, warnings)
+        _limit_below_request(request, limit, found)
+
+
+def _limit_below_request(request: str, limit: str, found: dict[str, _Found]) -> str | None:
+    """What is wrong with a limit below its request; a request that nobody set yields to the limit instead."""
+    (asked, asker), (allowed, allower) = found[request], found[limit]
+    if not asked or not allowed or quantity.parse(allowed) >= quantity.parse(asked):
+        return None
+    if asker == DEFAULT:
+        found[request] = _Found(allowed, DEFAULT)
+        return None
+    return (
+        f"{PREFIX}{limit}: expected at least {PREFIX}{request} ({asked}, from the {asker}), "
+        f"got {allowed!r} (from the {allower})"
+    )
