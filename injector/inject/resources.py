@@ -4,6 +4,7 @@ A ResourceQuota on limits refuses a pod in which one container has none; a pod i
 has limits equal to its requests (core/v1 qos). So where all of the pod's own containers have a limit, ours get one.
 """
 
+from fractions import Fraction
 from typing import Final
 
 from injector.inject import quantity
@@ -14,11 +15,13 @@ from injector.inject.settings import DEFAULT, Settings
 RESOURCES: Final = ("cpu", "memory")
 
 IMPLIED_LIMIT: Final = {"cpu": "1", "memory": "256Mi"}
-"""Where only the pod's own containers have limits. One core is one worker's most; 256 MiB are some 20,000 open
-encrypted connections at 12 KiB each."""
+"""Where only the pod's own containers have limits, and then no more than the largest of those, for a LimitRange may
+hold every container to a maximum. One core is one worker's most; 256 MiB are some 20,000 open encrypted connections
+at 12 KiB each."""
 
 GUARANTEED_LIMIT: Final = {"cpu": "100m", "memory": "64Mi"}
-"""In a Guaranteed pod, where limits are set aside whole: a tenth of a core carries some thousand requests a second."""
+"""In a Guaranteed pod, where limits are set aside whole, and the least that is implied elsewhere: a tenth of a core
+carries some thousand requests a second."""
 
 
 def proxy_resources(spec: Json, settings: Settings) -> Json:
@@ -37,7 +40,7 @@ def proxy_resources(spec: Json, settings: Settings) -> Json:
             # Requests of containers may not exceed the pod's own (KEP-2837), so a default of ours must not be added.
             request = ""
         elif not limit and _all_have(spec, "limits", resource):
-            limit = (GUARANTEED_LIMIT if guaranteed else IMPLIED_LIMIT)[resource]
+            limit = GUARANTEED_LIMIT[resource] if guaranteed else _implied_limit(spec, resource)
             if chosen and quantity.parse(limit) < quantity.parse(request or "0"):
                 limit = request
         if guaranteed and limit:
@@ -53,6 +56,19 @@ def workers(resources: Json) -> int:
     """Worker threads for a proxy with these resources: the CPU limit in whole cores, one without a limit."""
     limit = (resources.get("limits") or {}).get("cpu")
     return quantity.ceil_cores(limit) if limit else 1
+
+
+def _implied_limit(spec: Json, resource: str) -> str:
+    least, most = GUARANTEED_LIMIT[resource], IMPLIED_LIMIT[resource]
+    largest = max((str(container["resources"]["limits"][resource]) for container in all_containers(spec)), key=_size)
+    return sorted((least, largest, most), key=_size)[1]
+
+
+def _size(text: str) -> Fraction:
+    try:
+        return quantity.parse(text)
+    except ValueError:
+        return Fraction(0)  # nothing that the API server will take
 
 
 def _all_have(spec: Json, part: str, resource: str) -> bool:
