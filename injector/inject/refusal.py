@@ -11,7 +11,7 @@ from injector.inject.names import PROXY_PORTS, VOLUMES
 from injector.inject.probes import encode, rewrites, targets
 
 MAX_PROBES_BYTES: Final = 96 * 1024
-"""They travel in one environment variable, which Linux limits to 128 KiB (MAX_ARG_STRLEN); a quarter is for "$$"."""
+"""They travel in one environment variable, which Linux limits to 128 KiB (MAX_ARG_STRLEN); the rest is reserve."""
 
 
 class RefusalReason(StrEnum):
@@ -47,7 +47,7 @@ def _port_collisions(spec: Json) -> Iterator[Fault]:
     taken = ", ".join(map(str, sorted(PROXY_PORTS)))
     for container in all_containers(spec):
         for port in container.get("ports") or ():
-            if port.get("containerPort") in PROXY_PORTS and port.get("protocol", "TCP") == "TCP":
+            if port["containerPort"] in PROXY_PORTS and (port.get("protocol") or "TCP") == "TCP":
                 yield Fault(
                     RefusalReason.PORT_COLLISION,
                     f"container {container.get('name')!r} listens on port {port['containerPort']}, "
@@ -63,7 +63,7 @@ def _port_collisions(spec: Json) -> Iterator[Fault]:
 
 
 def _oversized_probes(spec: Json) -> Iterator[Fault]:
-    size = len(encode([rewrite.declaration for rewrite in rewrites(spec)]).encode())
+    size = len(encode([rewrite.declaration for rewrite in rewrites(spec)]).encode(errors="surrogatepass"))
     if size > MAX_PROBES_BYTES:
         yield Fault(
             RefusalReason.PROBES_TOO_LARGE,
@@ -85,9 +85,9 @@ def _uid_collisions(spec: Json, proxy_uid: int) -> Iterator[Fault]:
 
 
 def _volume_thefts(spec: Json) -> Iterator[Fault]:
-    for container in all_containers(spec):
+    for container in (*all_containers(spec), *(spec.get("ephemeralContainers") or ())):
         for mount in container.get("volumeMounts") or ():
-            if mount.get("name") in VOLUMES:
+            if mount["name"] in VOLUMES:
                 yield Fault(
                     RefusalReason.VOLUME_MOUNTED_ELSEWHERE,
                     f"container {container.get('name')!r} mounts volume {mount['name']!r}, which holds the proxy's "
