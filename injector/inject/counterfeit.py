@@ -9,6 +9,7 @@ honest party changes (the image, what runs, its rights) makes it a counterfeit, 
 from collections.abc import Iterator
 from typing import Final
 
+from injector.inject import quantity
 from injector.inject.annotations import SHOWN_VALUE_LENGTH
 from injector.inject.installation import forbidden_env
 from injector.inject.model import Json
@@ -16,8 +17,12 @@ from injector.inject.names import CONTAINERS, VOLUMES
 from injector.inject.refusal import Fault, RefusalReason
 from injector.inject.sidecar import API_TOKEN_MOUNT
 
-_REPAIRABLE: Final = frozenset({"env", "resources", "volumeMounts", "imagePullPolicy"})
-"""Fields that admission plugins (LimitRanger, AlwaysPullImages, ServiceAccount) and other webhooks touch."""
+_FILLED_IN: Final = ("imagePullPolicy", "resizePolicy")
+"""What the API server sets by itself and would set again: AlwaysPullImages the first; releases with in-place resizing
+the second, where a container has requests (core/v1 SetDefaults_Pod)."""
+
+_REPAIRABLE: Final = frozenset({"env", "resources", "volumeMounts", *_FILLED_IN})
+"""Fields that admission plugins (LimitRanger, ServiceAccount) and other webhooks touch."""
 
 _FORGED_ENV: Final = ("LD_", "SSLKEYLOGFILE")
 
@@ -30,12 +35,12 @@ def faults(spec: Json, wanted: Json) -> Iterator[Fault]:
     seen: set[str] = set()
     for group in ("containers", "ephemeralContainers"):
         for container in spec.get(group) or ():
-            if container.get("name") in CONTAINERS:
+            if container["name"] in CONTAINERS:
                 yield _counterfeit(
                     container["name"], f"it stands among {group}, and the mesh's stands among initContainers"
                 )
     for container in spec.get("initContainers") or ():
-        name = container.get("name")
+        name = container["name"]
         if name not in CONTAINERS:
             continue
         if name in seen:
@@ -52,7 +57,7 @@ def _container_faults(container: Json, expected: Json) -> Iterator[Fault]:
             yield _counterfeit(name, f"its {field} is not the mesh's")
     allowed = {entry["name"] for entry in expected["env"]}
     for entry in container.get("env") or ():
-        variable = str(entry.get("name"))
+        variable = entry["name"]
         if variable.startswith(_FORGED_ENV) and variable not in allowed:
             yield _counterfeit(name, f"its variable {variable[:SHOWN_VALUE_LENGTH]!r} {forbidden_env(variable)}")
 
@@ -68,33 +73,39 @@ def _volume_faults(spec: Json, wanted: Json) -> Iterator[Fault]:
     expected = {volume["name"]: volume for volume in wanted["volumes"] if volume["name"] in VOLUMES}
     seen: set[str] = set()
     for volume in spec.get("volumes") or ():
-        name = volume.get("name")
+        name = volume["name"]
         if name in VOLUMES and (name in seen or volume != expected[name]):
             yield Fault(
                 RefusalReason.COUNTERFEIT_VOLUME,
                 f"volume {name!r} is not the one that the mesh adds; the name is the mesh's: remove or rename it",
             )
-        seen.add(str(name))
+        seen.add(name)
 
 
 def same(container: Json, expected: Json) -> bool:
     """Whether one of our containers needs no repair: as expected, but for what the API server's own plugins add."""
-    if container.get("name") not in CONTAINERS:
+    if container["name"] not in CONTAINERS:
         return container == expected
-    plain = {**container, "resources": _without_added(container.get("resources") or {}, expected["resources"])}
-    plain["imagePullPolicy"] = expected["imagePullPolicy"]  # AlwaysPullImages changes it, and would again
-    return plain == expected
+    left_out = {"resources", *_FILLED_IN}
+    if _without(container, left_out) != _without(expected, left_out):
+        return False
+    return _same_resources(container.get("resources") or {}, expected["resources"])
 
 
-def _without_added(resources: Json, expected: Json) -> Json:
-    """Resources less what LimitRanger filled in, which it would fill in again."""
-    kept: Json = {}
-    for part, amounts in resources.items():
-        if not isinstance(amounts, dict):
-            kept[part] = amounts
-        elif own := {name: amount for name, amount in amounts.items() if name in (expected.get(part) or {})}:
-            kept[part] = own
-    return kept
+def _without(container: Json, fields: set[str]) -> Json:
+    return {field: value for field, value in container.items() if field not in fields}
+
+
+def _same_resources(resources: Json, expected: Json) -> bool:
+    """Whether all that is expected is there, in any notation (the API server writes 0.5 as 500m). What LimitRanger
+    and the API server filled in beside it, they would fill in again."""
+    if resources.keys() - {"limits", "requests"}:
+        return False
+    return all(
+        quantity.equal((resources.get(part) or {}).get(name), amount)
+        for part, amounts in expected.items()
+        for name, amount in amounts.items()
+    )
 
 
 def additions(spec: Json, wanted: Json) -> Iterator[str]:
@@ -103,12 +114,12 @@ def additions(spec: Json, wanted: Json) -> Iterator[str]:
         container["name"]: container for container in wanted["initContainers"] if container["name"] in CONTAINERS
     }
     for container in spec.get("initContainers") or ():
-        ours = expected.get(container.get("name"))
+        ours = expected.get(container["name"])
         if ours is None:
             continue
         for field, key in (("env", "name"), ("volumeMounts", "mountPath")):
             known = {entry[key] for entry in ours[field]} | {API_TOKEN_MOUNT}
             for entry in container.get(field) or ():
-                if entry.get(key) not in known:
-                    added = str(entry.get(key))[:SHOWN_VALUE_LENGTH]
+                if entry[key] not in known:
+                    added = entry[key][:SHOWN_VALUE_LENGTH]
                     yield f"container {ours['name']}: removed {added!r} ({field}), which the mesh did not add"
