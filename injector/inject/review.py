@@ -66,7 +66,8 @@ def review_pod(
         return Refused(tuple(Fault(RefusalReason.MALFORMED_POD, message) for message in malformed))
     own = (pod.get("metadata") or {}).get("annotations") or {}
     if (word := own.get(INJECT)) is not None and (fault := _bad_word(word)):
-        return Refused((Fault(RefusalReason.BAD_VALUE, fault),))
+        others = resolve(own, namespace.annotations, installation.defaults)
+        return Refused(_bad_values((fault, *others.faults)), others.warnings)
     decided = decision.decide(pod, namespace, opted_in=opted_in)
     if isinstance(decided, Skip):
         return _skipped(decided.reason)
@@ -74,8 +75,7 @@ def review_pod(
     warnings = (*annotations.unknown_keys(own), *resolution.warnings, *_security_warnings(namespace))
     bare = uninject(pod) if any(presence.claims(pod["spec"])) else pod
     additions = _additions(bare["spec"], resolution.settings, installation, workload or Workload.of(pod))
-    values = (Fault(RefusalReason.BAD_VALUE, message) for message in resolution.faults)
-    faults = (*values, *collisions(bare["spec"], installation.proxy_uid))
+    faults = (*_bad_values(resolution.faults), *collisions(bare["spec"], installation.proxy_uid))
     secret = patch.pull_secret(pod["spec"], installation.image_pull_secret)
     if bare is pod:
         operations = patch.first_injection(pod["spec"], *additions) + secret
@@ -99,6 +99,10 @@ def _additions(
     init = sidecar.init_container(spec, settings, installation)
     proxy = sidecar.proxy_container(spec, settings, installation, workload, declarations)
     return [init, proxy], sidecar.volumes(), rewrites
+
+
+def _bad_values(messages: Iterable[str]) -> tuple[Fault, ...]:
+    return tuple(Fault(RefusalReason.BAD_VALUE, message) for message in messages)
 
 
 def _bad_word(word: str) -> str | None:
