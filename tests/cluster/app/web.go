@@ -98,27 +98,26 @@ const (
 func (app *server) grpcHealth(answer http.ResponseWriter, request *http.Request) {
 	answer.Header().Set("Content-Type", "application/grpc")
 	answer.Header().Set("Trailer", "Grpc-Status")
+	status, message := app.check(request)
+	answer.Write(message)
+	answer.(http.Flusher).Flush() // headers leave now, so that what is set next is a trailer
+	answer.Header().Set("Grpc-Status", status)
+}
+
+func (app *server) check(request *http.Request) (status string, message []byte) {
 	if request.URL.Path != "/grpc.health.v1.Health/Check" {
-		answer.Header().Set("Grpc-Status", grpcUnimplemented)
-		return
+		return grpcUnimplemented, nil
 	}
 	// A message is a flag byte and four of length; HealthCheckRequest is field 1, a string, or nothing.
 	body, _ := io.ReadAll(io.LimitReader(request.Body, 1024))
-	asked := ""
-	if len(body) > 7 && body[5] == 0x0a {
-		asked = string(body[7:])
+	if len(body) > 7 && string(body[7:]) != grpcService {
+		return grpcNotFound, nil
 	}
-	if asked != "" && asked != grpcService {
-		answer.Header().Set("Grpc-Status", grpcNotFound)
-		return
-	}
-	status := byte(serving)
+	answer := []byte{0x08, serving} // field 1, an enum
 	if !app.well() {
-		status = notServing
+		answer[1] = notServing
 	}
-	message := []byte{0x08, status} // field 1, an enum
-	answer.Write(append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...))
-	answer.Header().Set("Grpc-Status", grpcOK)
+	return grpcOK, append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(answer))), answer...)
 }
 
 func selfSigned() *tls.Config {
