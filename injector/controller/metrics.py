@@ -38,6 +38,12 @@ class ControllerMetrics:
         for step in Step:
             self._steps.labels(step.value)
 
+    def stood_down(self) -> None:
+        """Another replica leads now: what this one last saw is not news any more."""
+        self.contested.set(0)
+        self.unmeshed.clear()
+        self._expiry.clear()
+
     def certificates(self, authority: Certificate | None, leaf: Certificate | None) -> None:
         """What was observed."""
         for name, certificate in (("authority", authority), ("serving", leaf)):

@@ -51,10 +51,13 @@ async def serve(config: ControllerConfig) -> None:
 
         async def lead() -> None:
             recorder = EventRecorder(kube, component="injector-controller", instance=identity)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(recorder.run())
-                group.create_task(Certificates(kube, config.system_namespace, policy, metrics).run())
-                group.create_task(Finder(kube, installation, recorder, metrics).run())
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(recorder.run())
+                    group.create_task(Certificates(kube, config.system_namespace, policy, metrics).run())
+                    group.create_task(Finder(kube, installation, recorder, metrics).run())
+            finally:
+                metrics.stood_down()
 
         def not_ready() -> list[str]:
             return [] if election.seen else ["the Lease has not been read yet"]

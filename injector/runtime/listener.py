@@ -67,6 +67,7 @@ class Listener:
         self._tls = tls
         self._refused = refused
         self._draining = False
+        self._closed = False
         self._accepting = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -89,6 +90,7 @@ class Listener:
     async def close(self, seconds: float) -> None:
         """Stop accepting, let requests in flight finish for at most `seconds`, then close what is left."""
         self.ask_to_leave()
+        self._closed = True
         self._stop_accepting()
         self._socket.close()
         for connection in self.gate.all_connections():
@@ -128,7 +130,7 @@ class Listener:
             self._admit(accepted, address[0])
 
     def _resume(self) -> None:
-        if not self._draining:
+        if not self._closed:
             self._accept_again()
 
     def _admit(self, accepted: socket.socket, source: str) -> None:

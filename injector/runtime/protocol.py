@@ -110,7 +110,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Some of the body: counted before it is kept."""
-        if self._dead:
+        if self._dead or self.cycle.response_complete:
             return
         if self.held + len(body) > self._limits.body_bytes:
             self.refuse(Reason.BODY_TOO_LARGE)
@@ -125,13 +125,17 @@ class GuardedProtocol(HttpToolsProtocol):
         """The last byte of a request."""
         if self._dead:
             return
-        self._await(Reason.NO_ANSWER, self._limits.answer_seconds)
+        if self.cycle.response_complete:
+            self.deadline = float("inf")
+        else:
+            self._await(Reason.NO_ANSWER, self._limits.answer_seconds)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The answer is out: nothing is held any longer, and the connection may idle."""
+        """The answer is out: nothing is held any longer, and the connection may idle once the request is over, too."""
         self._gate.release(self)
-        self.deadline = float("inf")
+        if not self.cycle.more_body:
+            self.deadline = float("inf")
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:

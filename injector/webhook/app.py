@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from fastapi import FastAPI
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Route
 
 from injector.webhook.directory import Unavailable
@@ -33,11 +34,11 @@ log = structlog.get_logger(__name__)
 
 
 class WebhookApp(FastAPI):
-    """FastAPI without its middleware: review routes raise nothing, and it would cost more than the review."""
+    """FastAPI with no more middleware than turns "no such path" into a 404: the rest would cost more than the review."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The router itself."""
-        return self.router
+        """The router, and what answers its refusals."""
+        return ExceptionMiddleware(self.router)
 
 
 def build(
@@ -89,12 +90,14 @@ class ReviewEndpoint:
         # Our fault, whatever it is: an HTTP 500 lets failurePolicy decide, an answer would decide for the user.
         except Unavailable as fault:
             self._record(Result.ERROR, "unavailable", started)
-            log.warning("review not answered", entry=self._entry.value, error=str(fault))
+            if self._may_log():
+                log.warning("review not answered", entry=self._entry.value, error=str(fault))
             await _send(send, 500, _TEXT, f"{fault}\n".encode())
             return
         except Exception:
             self._record(Result.ERROR, "internal", started)
-            log.exception("review failed", entry=self._entry.value)
+            if self._may_log():
+                log.exception("review failed", entry=self._entry.value)
             await _send(send, 500, _TEXT, b"internal error; the webhook's log says more\n")
             return
         self._record(outcome.result, outcome.reason, started)
@@ -112,9 +115,12 @@ class ReviewEndpoint:
     def _record(self, result: Result, reason: str, started: float) -> None:
         self._metrics.reviewed(self._entry, result, reason, perf_counter() - started)
 
+    def _may_log(self) -> bool:
+        """A forged review costs its sender nothing, and must not cost us the log."""
+        return self._log_allowance.take(perf_counter())
+
     def _log(self, outcome: Outcome, seconds: float) -> None:
-        # A forged review costs its sender nothing, and must not cost us the log.
-        if self._log_allowance.take(perf_counter()):
+        if self._may_log():
             log.info(
                 "reviewed",
                 entry=self._entry.value,

@@ -47,7 +47,11 @@ def _variable(index: int) -> dict[str, str]:
 
 
 def _pod() -> dict[str, Any]:
-    token = {"name": "kube-api-access-7wq5x", "readOnly": True, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}
+    token = {
+        "name": "kube-api-access-7wq5x",
+        "readOnly": True,
+        "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -75,9 +79,13 @@ def _pod() -> dict[str, Any]:
                     "time": "2026-11-22T10:00:00Z",
                     "fieldsType": "FieldsV1",
                     "fieldsV1": {
-                        "f:metadata": {"f:generateName": {}, "f:labels": {".": {}, "f:app": {}}, "f:ownerReferences": {}},
+                        "f:metadata": {
+                            "f:generateName": {},
+                            "f:labels": {".": {}, "f:app": {}},
+                            "f:ownerReferences": {},
+                        },
                         "f:spec": {
-                            'f:containers': {'k:{"name":"web"}': {".": {}, "f:image": {}, "f:env": {}, "f:ports": {}}},
+                            "f:containers": {'k:{"name":"web"}': {".": {}, "f:image": {}, "f:env": {}, "f:ports": {}}},
                             "f:dnsPolicy": {},
                             "f:enableServiceLinks": {},
                             "f:restartPolicy": {},
@@ -107,10 +115,19 @@ def _pod() -> dict[str, Any]:
                     "image": "registry.example/shop/web:1.4.2",
                     "ports": [{"name": "http", "containerPort": 8080, "protocol": "TCP"}],
                     "env": [{"name": "LOG_LEVEL", "value": "info"}],
-                    "resources": {"limits": {"cpu": "1", "memory": "512Mi"}, "requests": {"cpu": "100m", "memory": "128Mi"}},
+                    "resources": {
+                        "limits": {"cpu": "1", "memory": "512Mi"},
+                        "requests": {"cpu": "100m", "memory": "128Mi"},
+                    },
                     "volumeMounts": [{"name": "config", "mountPath": "/etc/web"}, token],
-                    "livenessProbe": {"httpGet": {"path": "/live", "port": "http", "scheme": "HTTP"}, "timeoutSeconds": 1},
-                    "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080, "scheme": "HTTP"}, "timeoutSeconds": 1},
+                    "livenessProbe": {
+                        "httpGet": {"path": "/live", "port": "http", "scheme": "HTTP"},
+                        "timeoutSeconds": 1,
+                    },
+                    "readinessProbe": {
+                        "httpGet": {"path": "/ready", "port": 8080, "scheme": "HTTP"},
+                        "timeoutSeconds": 1,
+                    },
                     "terminationMessagePath": "/dev/termination-log",
                     "terminationMessagePolicy": "File",
                     "imagePullPolicy": "IfNotPresent",
@@ -124,7 +141,12 @@ def _pod() -> dict[str, Any]:
             "securityContext": {},
             "schedulerName": "default-scheduler",
             "tolerations": [
-                {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300},
+                {
+                    "key": "node.kubernetes.io/not-ready",
+                    "operator": "Exists",
+                    "effect": "NoExecute",
+                    "tolerationSeconds": 300,
+                },
             ],
             "priority": 0,
             "enableServiceLinks": True,
