@@ -13,10 +13,10 @@ from injector.cli.preview import declared_namespaces
 from injector.cli.render import INSTALLATION_KEY, installation, parse_installation
 from injector.cli.workloads import Place, TemplateError, places
 from injector.inject.installation import Installation, InstallationError
-from injector.inject.model import Json, Namespace
+from injector.inject.model import Json, Namespace, Workload
 from injector.inject.names import SYSTEM_NAMESPACE
 from injector.kube.errors import Forbidden, NotFound
-from injector.kube.resources import CONFIG_MAPS, NAMESPACES
+from injector.kube.resources import CONFIG_MAPS, JOBS, NAMESPACES, REPLICA_SETS
 
 if TYPE_CHECKING:
     from injector.kube.client import KubeClient
@@ -42,6 +42,21 @@ async def read_installation(kube: "KubeClient") -> tuple[Installation, tuple[str
     except InstallationError as bad:
         where = f"ConfigMap {SYSTEM_NAMESPACE}/injector-installation"
         raise CommandError(*(f"{where}: {fault}" for fault in bad.faults)) from bad
+
+
+async def owner_of(kube: "KubeClient", pod: Json) -> Workload:
+    """The workload that a person would name: a ReplicaSet's Deployment, a Job's CronJob. Without the right to read
+    the owner, the owner itself."""
+    workload = Workload.of(pod)
+    resource = {"ReplicaSet": REPLICA_SETS, "Job": JOBS}.get(workload.kind)
+    if resource is None:
+        return workload
+    try:
+        owner = await kube.get(resource, namespace=pod["metadata"]["namespace"], name=workload.name, metadata_only=True)
+    except (Forbidden, NotFound):
+        return workload
+    above = Workload.of(owner)
+    return workload if above.kind == "Pod" else above
 
 
 def live_context(

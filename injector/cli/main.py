@@ -7,10 +7,15 @@ from typing import Final
 import typer
 
 from injector.cli.commands import (
+    check,
     controller,
+    disable,
+    enable,
+    explain,
     inject,
     install,
     uninject,
+    uninstall,
     version,
     webhook,
 )
@@ -39,8 +44,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (install, inject, uninject, webhook, controller, version):
+for command in (install, check, enable, disable, inject, uninject, uninstall, webhook, controller, version):
     app.command(name=command.NAME, help=paragraphs(command.run.__doc__), epilog=command.EXAMPLES)(command.run)
+app.add_typer(explain.app)
 
 
 def main() -> None:

@@ -1,0 +1,152 @@
+"""What `enable` and `disable` share: the namespace's word, and the restarts that make it true for running pods."""
+
+import asyncio
+import datetime
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+import typer
+
+from injector.cli.cluster import in_cluster
+from injector.cli.outcome import CommandError
+from injector.cli.rollout import Rollout, rollout
+from injector.inject.model import Json
+from injector.inject.names import INJECT, SYSTEM_NAMESPACES
+from injector.inject.presence import proxy_container
+from injector.inject.review import review_namespace
+from injector.kube.resources import DAEMON_SETS, DEPLOYMENTS, NAMESPACES, PODS, STATEFUL_SETS, Resource
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from injector.kube.client import KubeClient
+
+NamespaceArgument: TypeAlias = Annotated[str, typer.Argument(help="The namespace.", metavar="NAMESPACE")]
+RestartOption: TypeAlias = Annotated[
+    bool, typer.Option("--restart", help="Replace running pods by a rolling update of each workload, and wait for it.")
+]
+
+RESTARTED_AT: Final = "kubectl.kubernetes.io/restartedAt"
+"""The annotation of `kubectl rollout restart`, so that tools which know it understand what happened."""
+
+_ROLLED: Final = (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS)
+
+PATIENCE_SECONDS: Final = 600.0
+"""As long as a Deployment may make no progress before Kubernetes itself calls it failed (progressDeadlineSeconds)."""
+
+_POLL_SECONDS: Final = 1.0
+
+Target: TypeAlias = tuple[Resource, str]
+
+
+def set_word(namespace: str, word: str | None, *, restart: bool, kubeconfig: Path | None, context: str | None) -> None:
+    """Annotates the namespace with `word` (None removes it), says what that means, and restarts where asked."""
+    if namespace in SYSTEM_NAMESPACES:
+        raise CommandError(
+            f"namespace {namespace} cannot be in the mesh: no webhook ever sees it, so that it can start"
+        )
+    in_cluster(kubeconfig, context, lambda kube: _adopt(kube, namespace, word, restart=restart))
+
+
+async def _adopt(kube: "KubeClient", namespace: str, word: str | None, *, restart: bool) -> None:
+    from injector.cli.terminal import note, show, styled
+
+    # The label as well, which the webhook would derive: where the annotation stood already but its label never came
+    # (it was annotated before the installation), the annotation alone would change nothing and reach no webhook.
+    body = {"metadata": {"annotations": {INJECT: word}, "labels": {INJECT: word}}}
+    stored = await kube.merge_patch(NAMESPACES, body, name=namespace)
+    show(styled(("✓ ", "bold green"), f"namespace {namespace} is {'opted in' if word else 'taken out of the mesh'}"))
+    for warning in review_namespace(stored).warnings:
+        note(styled(("! ", "bold yellow"), warning))
+    if restart:
+        await _restart(kube, namespace)
+    await _say_what_remains(kube, namespace, wanted=word is not None, restarted=restart)
+
+
+async def _say_what_remains(kube: "KubeClient", namespace: str, *, wanted: bool, restarted: bool) -> None:
+    from injector.cli.terminal import note
+
+    pods = [pod async for pod in kube.list(PODS, namespace=namespace) if _lives(pod)]
+    stale = [pod["metadata"]["name"] for pod in pods if (proxy_container(pod) is not None) != wanted]
+    if not stale:
+        return
+    how = "without a proxy" if wanted else "with a proxy"
+    what_next = (
+        "(not of a Deployment, StatefulSet or DaemonSet, or exempt)"
+        if restarted
+        else "until they are replaced (--restart)"
+    )
+    note(f"{len(stale)} pods run {how} {what_next}: {', '.join(stale[:5])}{', …' if len(stale) > 5 else ''}")
+
+
+def _lives(pod: Json) -> bool:
+    ended = (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
+    return not ended and not pod["metadata"].get("deletionTimestamp")
+
+
+async def _restart(kube: "KubeClient", namespace: str) -> None:
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    body = {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: now}}}}}
+    targets: list[Target] = []
+    for resource in _ROLLED:
+        async for found in kube.list(resource, namespace=namespace):
+            name = found["metadata"]["name"]
+            await kube.merge_patch(resource, body, namespace=namespace, name=name)
+            targets.append((resource, name))
+    await _follow(kube, namespace, targets)
+
+
+async def _follow(kube: "KubeClient", namespace: str, targets: list[Target]) -> None:
+    """Waits until every target is rolled out; ends the command with those that are not."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    pending, stuck = dict.fromkeys(targets), {}
+    with _progress() as progress:
+        tasks = {target: progress.add_task(_title(target), total=None) for target in targets}
+        while pending and asyncio.get_running_loop().time() < deadline:
+            for target in list(pending):
+                resource, name = target
+                found = await kube.get(resource, namespace=namespace, name=name)
+                state = rollout({**found, "kind": resource.kind})
+                progress.update(tasks[target], completed=state.done, total=state.total)
+                if state.finished or state.stuck:
+                    del pending[target]
+                    _report(progress, target, state)
+                if state.stuck:
+                    stuck[target] = state.stuck
+            await asyncio.sleep(_POLL_SECONDS if pending else 0)
+    faults = [f"{_title(target)}: {why}" for target, why in stuck.items()]
+    faults += [f"{_title(target)}: not rolled out after {PATIENCE_SECONDS:.0f} s" for target in pending]
+    if faults:
+        raise CommandError(*faults)
+
+
+def _title(target: Target) -> str:
+    return f"{target[0].kind} {target[1]}"
+
+
+def _report(progress: "Progress", target: Target, state: Rollout) -> None:
+    from injector.cli.terminal import styled
+
+    if state.stuck:
+        progress.console.print(styled(("✗ ", "bold red"), f"{_title(target)}: {state.stuck}"))
+    else:
+        progress.console.print(styled(("✓ ", "bold green"), f"{_title(target)}: {state.total} pods replaced"))
+
+
+def _progress() -> "Progress":
+    """Bars on standard error where that is a terminal; elsewhere only the lines that _report prints."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from injector.cli.terminal import console
+
+    shown = console(sys.stderr)
+    return Progress(
+        TextColumn("  {task.description}", markup=False),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=shown,
+        transient=True,
+        disable=not shown.is_terminal,
+    )

@@ -1,0 +1,25 @@
+"""`injector enable`."""
+
+from typing import Final
+
+from injector.cli.adoption import NamespaceArgument, RestartOption, set_word
+from injector.cli.options import ContextOption, KubeconfigOption, examples
+from injector.inject.names import ENABLED
+
+NAME: Final = "enable"
+EXAMPLES: Final = examples("injector enable shop", "injector enable shop --restart")
+
+
+def run(
+    namespace: NamespaceArgument,
+    *,
+    restart: RestartOption = False,
+    kubeconfig: KubeconfigOption = None,
+    context: ContextOption = None,
+) -> None:
+    """Opt a namespace in: pods that are made from now on get a proxy.
+
+    It annotates the namespace with your own rights. Pods that run already stay as they are until they are replaced;
+    --restart does that for Deployments, StatefulSets and DaemonSets, a rolling update each, and waits.
+    """
+    set_word(namespace, ENABLED, restart=restart, kubeconfig=kubeconfig, context=context)
