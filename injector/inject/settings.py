@@ -139,16 +139,12 @@ def _settle_limit(
         warnings.append(f"{message}; the namespace's word on both is ignored")
         for name in (request, limit):
             found[name] = _first_good(BY_NAME[name], [(INSTALLATION, installation.get(name))], faults, warnings)
-        _limit_below_request(request, limit, found)
 
 
 def _limit_below_request(request: str, limit: str, found: dict[str, _Found]) -> str | None:
-    """What is wrong with a limit below its request; a request that nobody set yields to the limit instead."""
+    """What is wrong with a limit below its request. A default request is below every limit that can be set."""
     (asked, asker), (allowed, allower) = found[request], found[limit]
     if not asked or not allowed or quantity.parse(allowed) >= quantity.parse(asked):
-        return None
-    if asker == DEFAULT:
-        found[request] = _Found(allowed, DEFAULT)
         return None
     return (
         f"{PREFIX}{limit}: expected at least {PREFIX}{request} ({asked}, from the {asker}), "
