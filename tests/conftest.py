@@ -1,0 +1,16 @@
+"""How hard Hypothesis tries: the same few examples each time, or, with HYPOTHESIS_PROFILE=long, many random ones."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    database=None,
+    max_examples=60,
+    deadline=None,  # two cores, shared with builds: a slow example says nothing
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("long", settings.get_profile("ci"), derandomize=False, max_examples=3000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
