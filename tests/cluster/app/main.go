@@ -20,6 +20,7 @@ var commands = map[string]func([]string) error{
 	"process":  process,
 	"signal":   signalProcess,
 	"files":    files,
+	"print":    printFile,
 	"sleep":    sleep,
 }
 

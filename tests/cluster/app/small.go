@@ -139,6 +139,16 @@ func files(arguments []string) error {
 	return json.NewEncoder(os.Stdout).Encode(names)
 }
 
+// print FILE: its content, as it is.
+func printFile(arguments []string) error {
+	if len(arguments) != 1 {
+		return fmt.Errorf("expected one file, got %q", arguments)
+	}
+	content, err := os.ReadFile(arguments[0])
+	fmt.Print(string(content))
+	return err
+}
+
 // sleep DURATION, and say when it is over.
 func sleep(arguments []string) error {
 	if len(arguments) != 1 {

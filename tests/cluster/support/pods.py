@@ -1,5 +1,6 @@
 """Objects that tests create, as plain data: pods of the test application, workloads and Services for them."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tests.cluster.support.app import IMAGE
@@ -17,13 +18,13 @@ GRACE_SECONDS: Final = 5
 """terminationGracePeriodSeconds: nothing here takes as long to end, and what hangs shall not hold a test for 30 s."""
 
 
-def container(name: str = APP, *, args: list[str] | None = None, **fields: Any) -> Json:
+def container(name: str = APP, *, args: Sequence[str] = ("serve",), **fields: Any) -> Json:
     """A container of the test application, serving unless `args` say otherwise; `fields` are Kubernetes' own."""
     ports = [{"name": port, "containerPort": number} for port, number in PORTS.items()]
     # The application is ready when it listens; without this a Service would send to a process that is not there yet.
     listens = {"tcpSocket": {"port": "tcp"}, "periodSeconds": 1, "failureThreshold": 60}
-    serving = {"args": ["serve"], "ports": ports, "startupProbe": listens} if args is None else {"args": args}
-    return {"name": name, "image": IMAGE, "imagePullPolicy": "IfNotPresent", **serving, **fields}
+    serving = {"ports": ports, "startupProbe": listens} if args[0] == "serve" else {}
+    return {"name": name, "image": IMAGE, "imagePullPolicy": "IfNotPresent", "args": list(args), **serving, **fields}
 
 
 def spec(*containers: Json, node: str = "", **fields: Any) -> Json:
@@ -37,16 +38,20 @@ def spec(*containers: Json, node: str = "", **fields: Any) -> Json:
     }
 
 
-def pod(name: str, pod_spec: Json | None = None, *, annotations: dict[str, str] | None = None, node: str = "") -> Json:
+def pod(
+    name: str, pod_spec: Json | None = None, *, annotations: Mapping[str, str] | None = None, node: str = ""
+) -> Json:
     """A bare pod, labelled `app: NAME`."""
-    metadata = {"name": name, "labels": {"app": name}, "annotations": annotations or {}}
+    metadata = {"name": name, "labels": {"app": name}, "annotations": dict(annotations or {})}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod_spec or spec(node=node)}
 
 
-def workload(kind: str, name: str, pod_spec: Json, *, annotations: dict[str, str] | None = None, **fields: Any) -> Json:
+def workload(
+    kind: str, name: str, pod_spec: Json, *, annotations: Mapping[str, str] | None = None, **fields: Any
+) -> Json:
     """A Deployment, StatefulSet, DaemonSet, Job or CronJob around a pod spec; `fields` go beside its template."""
     labels = {"app": name}
-    template = {"metadata": {"labels": labels, "annotations": annotations or {}}, "spec": pod_spec}
+    template = {"metadata": {"labels": labels, "annotations": dict(annotations or {})}, "spec": pod_spec}
     body: Json = {"template": template, **fields}
     if kind in ("Job", "CronJob"):
         pod_spec.setdefault("restartPolicy", "Never")

@@ -94,10 +94,14 @@ class Pod:
             timestamps="true" if timestamps else "",
         )
 
-    def metrics(self) -> Metrics:
-        """What its proxy has counted, scraped by way of the API server."""
+    def admin(self, page: str) -> str:
+        """What its proxy's admin port answers, asked by way of the API server."""
         own = path("Pod", self.sandbox.name, f"{self.name}:{ADMIN_PORT}", "proxy")
-        return Metrics(self.sandbox.api.text(f"{own}/metrics"))
+        return self.sandbox.api.text(f"{own}/{page}")
+
+    def metrics(self) -> Metrics:
+        """What its proxy has counted."""
+        return Metrics(self.admin("metrics"))
 
     def wait(self, holds: Callable[[Json], bool], what: str, *, seconds: float = START_SECONDS) -> Json:
         """Watch it until it holds."""
@@ -108,6 +112,10 @@ class Pod:
 
     def wait_gone(self, *, seconds: float = END_SECONDS) -> None:
         self.sandbox.api.wait_gone("Pod", self.name, self.sandbox.name, seconds=seconds)
+
+    def wait_event(self, reason: str, *, containing: str = "") -> Json:
+        """Watch until an Event of this reason with this text is there for the pod."""
+        return self.sandbox.wait_event(reason, containing=containing, about=self.name)
 
     def delete(self) -> None:
         """Begin to delete it, with its own grace period."""
@@ -176,15 +184,27 @@ class Sandbox:
                 return [Pod(self, name) for name in sorted(ready)]
         raise AssertionError(f"not within {seconds:g} s: {count} pods {app!r} in {self.name}; ready: {sorted(ready)}")
 
+    def wait_endpoints(self, service: str, *, families: int, seconds: float = START_SECONDS) -> None:
+        """Watch until a Service has a ready endpoint in so many address families."""
+        ready: dict[str, bool] = {}
+        only = f"kubernetes.io/service-name={service}"
+        for _, each in self.api.watch("EndpointSlice", self.name, labels=only, seconds=seconds):
+            endpoints = each.get("endpoints") or []
+            ready[each["addressType"]] = any(endpoint["conditions"].get("ready") for endpoint in endpoints)
+            if sum(ready.values()) == families:
+                return
+        raise AssertionError(f"Service {self.name}/{service} has no endpoints within {seconds:g} s: {ready}")
+
     def events(self, *, reason: str = "") -> list[Json]:
         """Events here, the oldest first."""
         found = self.api.list("Event", self.name, fields=f"reason={reason}" if reason else "")
         return sorted(found, key=lambda event: event["metadata"]["creationTimestamp"])
 
-    def wait_event(self, reason: str, *, containing: str = "", seconds: float = START_SECONDS) -> Json:
-        """Watch until an Event of this reason with this text is there."""
+    def wait_event(self, reason: str, *, containing: str = "", about: str = "", seconds: float = START_SECONDS) -> Json:
+        """Watch until an Event of this reason with this text is there, about the object of that name or any."""
         seen: list[str] = []
-        for _, event in self.api.watch("Event", self.name, fields=f"reason={reason}", seconds=seconds):
+        fields = f"reason={reason}" + (f",involvedObject.name={about}" if about else "")
+        for _, event in self.api.watch("Event", self.name, fields=fields, seconds=seconds):
             if containing in event.get("message", ""):
                 return event
             seen.append(event.get("message", ""))

@@ -1,0 +1,71 @@
+"""Every kind of workload is meshed, and reached over both address families from a pod on the other node."""
+
+import pytest
+
+from injector.inject.names import INIT_CONTAINER, PROXY_CONTAINER
+from tests.cluster.support import pods
+from tests.cluster.support.kinds import Json
+from tests.cluster.support.sandbox import Sandbox
+from tests.cluster.support.traffic import counted_exchange
+
+KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "Pod")
+
+
+def _server(kind: str, node: str) -> Json:
+    if kind == "Pod":
+        return pods.pod("server", node=node)
+    more: Json = {"serviceName": "server"} if kind == "StatefulSet" else {}
+    return pods.workload(kind, "server", pods.spec(node=node), **more)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_is_meshed_and_every_byte_passes_both_proxies(kind: str, meshed: Sandbox, nodes: tuple[str, str]) -> None:
+    client = meshed.begin(pods.pod("client", node=nodes[0]))
+    meshed.create(_server(kind, nodes[1]))
+    (server,) = meshed.wait_pods("server", 1)
+    client.wait_ready()
+
+    for each in (client, server):
+        first_two = [container["name"] for container in each.object["spec"]["initContainers"][:2]]
+        assert first_two == [INIT_CONTAINER, PROXY_CONTAINER]
+        assert each.meshed
+    assert (client.node, server.node) == nodes
+    for family in (4, 6):
+        counted_exchange(client, server.at(pods.TCP, family), (client, "outbound"), (server, "inbound"))
+
+    info = server.metrics().labels("info")
+    assert (info["workload_kind"], info["workload_name"]) == (kind, "server")
+
+
+def test_metrics_carry_the_names_that_kubernetes_has_for_the_pod(meshed: Sandbox, nodes: tuple[str, str]) -> None:
+    (pod,) = meshed.start(pods.pod("named", node=nodes[1]))
+
+    info = pod.metrics().labels("info")
+
+    expected = {
+        "pod": "named",
+        "namespace": meshed.name,
+        "node": nodes[1],
+        "service_account": "default",
+        "workload_kind": "Pod",
+        "workload_name": "named",
+    }
+    assert expected.items() <= info.items()
+    assert info["version"]
+
+
+def test_deployment_stays_reachable_by_its_service_while_it_rolls(meshed: Sandbox, nodes: tuple[str, str]) -> None:
+    (client,) = meshed.start(pods.pod("client", node=nodes[0]))
+    strategy = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    meshed.create(pods.workload("Deployment", "server", pods.spec(), replicas=2, strategy=strategy))
+    meshed.create(pods.service("server"))
+    before = {pod.name for pod in meshed.wait_pods("server", 2)}
+
+    change = {"spec": {"template": {"metadata": {"annotations": {"injector.mesh/log-level": "debug"}}}}}
+    meshed.api.patch("Deployment", "server", change, meshed.name)
+
+    meshed.kubectl("rollout", "status", "deployment/server", "--timeout=60s")
+    after = meshed.wait_pods("server", 2)
+    assert before.isdisjoint(pod.name for pod in after)
+    assert all(pod.meshed for pod in after)
+    assert client.app_json("get", f"http://server:{pods.HTTP}/")["pod"] in {pod.name for pod in after}
