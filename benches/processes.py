@@ -85,12 +85,19 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def output_of(command: Sequence[str | Path], *, core: int | None = None, seconds: float = 120.0) -> str:
+def output_of(
+    command: Sequence[str | Path],
+    *,
+    core: int | None = None,
+    env: Mapping[str, str] | None = None,
+    seconds: float = 120.0,
+) -> str:
     """Run to the end and return standard output; anything but success is an error with its words."""
     pinned = ["taskset", "-c", str(core)] if core is not None else []
     words = [*pinned, *map(str, command)]
+    environment = {**os.environ, **(env or {})}
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=seconds)
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=seconds, env=environment)
     except subprocess.TimeoutExpired:
         raise BenchError(f"`{' '.join(words)}` had not ended after {seconds:.0f} s") from None
     if done.returncode != 0:

@@ -1,0 +1,165 @@
+"""Two pods' network namespaces, unmeshed, with our proxies, or with HAProxy in their place under the same rules."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benches.namespaces import Pod, entered, pod_pair
+from benches.processes import OUTPUT, ROOT, Child, output_of, running
+from benches.progress import BenchError
+from injector.inject.names import ADMIN_PORT, INBOUND_PORT, OUTBOUND_PORT, PROXY_UID
+from injector.inject.redirect import Family, rules
+from injector.inject.settings import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+UNMESHED, INJECTOR, HAPROXY = "unmeshed", "injector", "haproxy"
+_START_SECONDS = 10.0
+_FILES = 16384
+"""Descriptors a proxy may open: eight for each of 1,000 connections and 1,000 more; containerd grants a million."""
+
+# One thread, as our proxy's default of one worker; the original destination is SO_ORIGINAL_DST's, as ours.
+_HAPROXY_CONFIGURATION = f"""\
+global
+    nbthread 1
+    maxconn 4000
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+listen outbound
+    bind 127.0.0.1:{OUTBOUND_PORT}
+    server original-destination *
+listen inbound
+    bind :{INBOUND_PORT}
+    server original-destination *
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A client's and a server's pod, and the proxies between, if there are any: the client's, then the server's."""
+
+    name: str
+    client: Pod
+    server: Pod
+    proxies: list[Child] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def unmeshed(network: int) -> Iterator[Link]:
+    """Nothing between."""
+    with pod_pair("bench-unmeshed", network) as (client, server):
+        yield Link(UNMESHED, client, server)
+
+
+@contextlib.contextmanager
+def injector(network: int) -> Iterator[Link]:
+    """Our proxy in both pods: `init` as root applies the webhook's rules, `run` as the proxy's user with defaults."""
+    binary = proxy_binary()
+    with contextlib.ExitStack() as stack:
+        client, server = stack.enter_context(pod_pair("bench-injector", network))
+        link = Link(INJECTOR, client, server)
+        for pod in (client, server):
+            with entered(pod.namespace):
+                environment = {"INJECTOR_IPTABLES_RULES": _rules("v4"), "INJECTOR_IP6TABLES_RULES": _rules("v6")}
+                output_of([binary, "init"], env=environment)
+                command: list[str | Path] = [*_as_proxy_user(), binary, "run"]
+                proxy = stack.enter_context(running(f"{INJECTOR} {pod.namespace}", command, env=_told(pod)))
+                proxy.wait_until(partial(_listens, ADMIN_PORT), _START_SECONDS)
+            link.proxies.append(proxy)
+        yield link
+
+
+@contextlib.contextmanager
+def haproxy(network: int) -> Iterator[Link]:
+    """Debian's HAProxy in both pods, mode tcp, plaintext, one thread, behind the same rules."""
+    OUTPUT.mkdir(exist_ok=True)
+    configuration = OUTPUT / "haproxy.cfg"
+    configuration.write_text(_HAPROXY_CONFIGURATION)
+    with contextlib.ExitStack() as stack:
+        client, server = stack.enter_context(pod_pair("bench-haproxy", network))
+        link = Link(HAPROXY, client, server)
+        for pod in (client, server):
+            with entered(pod.namespace):
+                _restore(_rules("v4"))
+                command = [*_as_proxy_user(), "haproxy", "-db", "-f", str(configuration)]
+                proxy = stack.enter_context(running(f"{HAPROXY} {pod.namespace}", command))
+                proxy.wait_until(partial(_listens, OUTBOUND_PORT), _START_SECONDS)
+            link.proxies.append(proxy)
+        yield link
+
+
+KINDS: dict[str, Callable[[int], contextlib.AbstractContextManager[Link]]] = {
+    UNMESHED: unmeshed,
+    INJECTOR: injector,
+    HAPROXY: haproxy,
+}
+
+
+@contextlib.contextmanager
+def all_links(*names: str) -> Iterator[dict[str, Link]]:
+    """Links of these kinds beside each other."""
+    with contextlib.ExitStack() as stack:
+        yield {name: stack.enter_context(KINDS[name](number)) for number, name in enumerate(names, start=1)}
+
+
+def proxy_binary() -> Path:
+    """The release build of the proxy."""
+    binary = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "injector-proxy"
+    if not binary.exists():
+        manifest = "injector/proxy/Cargo.toml"
+        raise BenchError(f"expected {binary}: cargo build --release --manifest-path {manifest} makes it")
+    return binary
+
+
+def _rules(family: Family) -> str:
+    return rules(resolve({}, {}, {}).settings, family, proxy_uid=PROXY_UID)
+
+
+def _restore(text: str) -> None:
+    done = subprocess.run(["iptables-restore", "--noflush"], input=text, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BenchError(f"iptables-restore ended with {done.returncode}: {done.stderr.strip()}")
+
+
+def _as_proxy_user() -> list[str]:
+    uid = str(PROXY_UID)
+    return ["prlimit", f"--nofile={_FILES}", "setpriv", "--reuid", uid, "--regid", uid, "--clear-groups"]
+
+
+def _told(pod: Pod) -> dict[str, str]:
+    """What the webhook tells a sidecar by default."""
+    return {
+        "INJECTOR_LOG_LEVEL": "info",
+        "INJECTOR_LOG_FORMAT": "text",
+        "INJECTOR_WORKERS": "1",
+        "INJECTOR_SHUTDOWN_GRACE_SECONDS": "5",
+        "INJECTOR_OPAQUE_PORTS": "",
+        "INJECTOR_PROBES": "[]",
+        "INJECTOR_POD_NAME": pod.namespace,
+        "INJECTOR_POD_NAMESPACE": "bench",
+        "INJECTOR_POD_UID": "00000000-0000-0000-0000-000000000000",
+        "INJECTOR_NODE_NAME": "bench",
+        "INJECTOR_SERVICE_ACCOUNT": "default",
+        "INJECTOR_POD_IPS": pod.address,
+        "INJECTOR_WORKLOAD_KIND": "Pod",
+        "INJECTOR_WORKLOAD_NAME": pod.namespace,
+    }
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
