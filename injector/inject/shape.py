@@ -29,10 +29,11 @@ def shape_faults(pod: Any) -> list[str]:
     """A sentence for each field that is not of the type that Kubernetes gives it; empty for a well-formed pod."""
     if not isinstance(pod, dict):
         return [_expected("pod", "an object", pod)]
-    return [*_metadata(pod.get("metadata")), *_spec(pod.get("spec"))]
+    return [*metadata_faults(pod.get("metadata")), *_spec(pod.get("spec"))]
 
 
-def _metadata(metadata: Any) -> Iterator[str]:
+def metadata_faults(metadata: Any) -> Iterator[str]:
+    """The same for `metadata` alone, of a pod or a namespace."""
     if metadata is None:
         return
     if not isinstance(metadata, dict):

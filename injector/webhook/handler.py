@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from injector.inject.review import Injected, Skipped, review_namespace, review_pod
-from injector.inject.shape import shape_faults
+from injector.inject.shape import metadata_faults
 from injector.webhook import review
 from injector.webhook.review import BadReview, Review
 
@@ -152,8 +152,7 @@ class Handler:
 
 def _shaped(namespace: dict[str, object]) -> dict[str, object]:
     """The namespace, if its metadata is what the API server's would be."""
-    faults = shape_faults({"metadata": namespace.get("metadata"), "spec": {"containers": [{"name": "none"}]}})
-    if faults:
+    if faults := list(metadata_faults(namespace.get("metadata"))):
         raise BadReview("; ".join(faults))
     return namespace
 
