@@ -65,7 +65,8 @@ class KubeClient:
         accept: str = "application/json",
         seconds: float = DEFAULT_TIMEOUT_SECONDS,
     ) -> Any:
-        """One exchange, bounded by `seconds` from the first packet to the last byte; the decoded answer."""
+        """One exchange, bounded by `seconds` from the first packet to the last byte; the decoded answer, or its text
+        where `accept` asks for something else than JSON."""
         timeout = aiohttp.ClientTimeout(total=seconds)
         try:
             response = await self._send(method, path, params, body, content_type, accept, timeout)
@@ -74,10 +75,14 @@ class KubeClient:
             raise Unreachable(f"{method} {path}: no answer from {self._configuration.host}: {_why(error)}") from error
         if response.status >= 400:
             raise from_response(method, path, response.status, data, response.headers.get("Retry-After"))
+        if not accept.startswith("application/json"):
+            return data.decode("utf-8", "replace")
         try:
             return orjson.loads(data) if data else None
-        except orjson.JSONDecodeError:
-            return data.decode("utf-8", "replace")
+        except orjson.JSONDecodeError as error:
+            raise Unreachable(
+                f"{method} {path}: expected JSON, got {data[:64]!r}: not an API server's answer"
+            ) from error
 
     async def _send(
         self,
@@ -273,7 +278,7 @@ async def connect(*, kubeconfig: Path | None = None, context: str | None = None)
     then ~/.kube/config. Raises `Unconfigured` when there is nothing usable. Tokens are kept fresh."""
     library = importlib.import_module("kubernetes.aio")  # here: it takes a second that `injector inject` need not pay
     settings = library.client.Configuration()
-    settings.retries = False  # who asks decides about retries: it knows whether the answer still matters
+    settings.retries = None  # who asks decides about retries: it knows whether the answer still matters
     refresh: asyncio.Task[None] | None = None
     try:
         named = kubeconfig is not None or context is not None or bool(os.environ.get("KUBECONFIG"))

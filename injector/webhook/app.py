@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 
 class WebhookApp(FastAPI):
-    """FastAPI with no more middleware than turns "no such path" into a 404: the rest would cost more than the review."""
+    """FastAPI with just the middleware that makes "no such path" a 404: the rest would cost more than the review."""
 
     def build_middleware_stack(self) -> ASGIApp:
         """The router, and what answers its refusals."""

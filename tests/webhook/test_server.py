@@ -18,7 +18,6 @@ from injector.webhook.handler import NamespaceKey, OwnerKey
 from tests.webhook.pods import POD_UID, pod, review
 
 if TYPE_CHECKING:
-    from injector.controller.pki import Pair
     from tests.webhook.conftest import Serve, Webhook
 
 PODS = "/mutate/pods"
