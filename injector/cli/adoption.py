@@ -4,9 +4,7 @@ import asyncio
 import datetime
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
-
-import typer
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from injector.cli.cluster import in_cluster
 from injector.cli.outcome import CommandError
@@ -21,11 +19,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from injector.kube.client import KubeClient
-
-NamespaceArgument: TypeAlias = Annotated[str, typer.Argument(help="The namespace.", metavar="NAMESPACE")]
-RestartOption: TypeAlias = Annotated[
-    bool, typer.Option("--restart", help="Replace running pods by a rolling update of each workload, and wait for it.")
-]
 
 RESTARTED_AT: Final = "kubectl.kubernetes.io/restartedAt"
 """The annotation of `kubectl rollout restart`, so that tools which know it understand what happened."""

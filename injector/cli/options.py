@@ -19,6 +19,11 @@ NamespaceOption: TypeAlias = Annotated[
     str | None, typer.Option("--namespace", "-n", help="Namespace of what does not say its own; default: `default`.")
 ]
 
+NamespaceArgument: TypeAlias = Annotated[str, typer.Argument(help="The namespace.", metavar="NAMESPACE")]
+RestartOption: TypeAlias = Annotated[
+    bool, typer.Option("--restart", help="Replace running pods by a rolling update of each workload, and wait for it.")
+]
+
 
 class Report(StrEnum):
     """How a command says what it found."""

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from injector.cli.adoption import NamespaceArgument, RestartOption, set_word
-from injector.cli.options import ContextOption, KubeconfigOption, examples
+from injector.cli.options import ContextOption, KubeconfigOption, NamespaceArgument, RestartOption, examples
 
 NAME: Final = "disable"
 EXAMPLES: Final = examples("injector disable shop", "injector disable shop --restart")
@@ -21,4 +20,6 @@ def run(
     It removes the annotation with your own rights. Pods that run already keep their proxies until they are replaced;
     --restart does that for Deployments, StatefulSets and DaemonSets, a rolling update each, and waits.
     """
+    from injector.cli.adoption import set_word
+
     set_word(namespace, None, restart=restart, kubeconfig=kubeconfig, context=context)

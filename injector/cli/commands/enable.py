@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from injector.cli.adoption import NamespaceArgument, RestartOption, set_word
-from injector.cli.options import ContextOption, KubeconfigOption, examples
+from injector.cli.options import ContextOption, KubeconfigOption, NamespaceArgument, RestartOption, examples
 from injector.inject.names import ENABLED
 
 NAME: Final = "enable"
@@ -22,4 +21,6 @@ def run(
     It annotates the namespace with your own rights. Pods that run already stay as they are until they are replaced;
     --restart does that for Deployments, StatefulSets and DaemonSets, a rolling update each, and waits.
     """
+    from injector.cli.adoption import set_word
+
     set_word(namespace, ENABLED, restart=restart, kubeconfig=kubeconfig, context=context)
