@@ -23,6 +23,9 @@ DEFAULT_TIMEOUT_SECONDS: Final = 1
 """What the API server fills in for a probe without timeoutSeconds (core/v1 Probe)."""
 
 
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Rewrite:
     """One probe or hook: where it stands, what stands there, what comes instead, and what the proxy is told.
@@ -91,7 +94,7 @@ def _port(container: Json, handler: Json) -> int | None:
 
 def encode(declarations: list[Json]) -> str:
     """The sidecar's INJECTOR_PROBES: compact, and the same text for the same probes."""
-    return json.dumps(declarations, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return _ENCODER.encode(declarations)
 
 
 def restore(spec: Json, encoded: str) -> None:

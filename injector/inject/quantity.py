@@ -3,12 +3,16 @@
 import math
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 _FORM: Final = re.compile(
     r"([0-9]{1,18}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?[0-9]{1,2}))?"
 )
 """Number, then a unit or a power of ten: "1E" is an exa, "1E3" a thousand, "1Ei" 2^60; k is decimal, Ki binary."""
+
+REMEMBERED: Final = 4096
+"""Quantities kept parsed. Only good ones are, which have at most 33 characters; a cluster uses a few dozen."""
 
 _UNITS: Final = {
     "n": Fraction(1, 10**9),
@@ -19,6 +23,7 @@ _UNITS: Final = {
 }
 
 
+@lru_cache(maxsize=REMEMBERED)
 def parse(text: str) -> Fraction:
     """The quantity in base units (cores, bytes). Raises ValueError on what is not one, and on negative ones."""
     match = _FORM.fullmatch(text)

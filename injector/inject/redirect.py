@@ -5,11 +5,12 @@ iptables-save prints. Chains are our own; only TCP jumps into them, so UDP, SCTP
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 from injector.inject import ports
 from injector.inject.names import ADMIN_PORT, INBOUND_PORT, OUTBOUND_PORT, TAP_PORT
-from injector.inject.settings import Settings
+from injector.inject.settings import REMEMBERED_TEXTS, Settings
 from injector.inject.values import Subnet
 
 Family: TypeAlias = Literal["v4", "v6"]
@@ -21,6 +22,7 @@ UNTOUCHED_PORTS: Final = (INBOUND_PORT, TAP_PORT, ADMIN_PORT)
 """Ports at which proxies are spoken to directly, in either direction: mesh traffic, tap, metrics and probes."""
 
 
+@lru_cache(maxsize=REMEMBERED_TEXTS)
 def rules(settings: Settings, family: Family, *, proxy_uid: int) -> str:
     """The nat table's text for one family, to be applied with --noflush."""
     lines = [
