@@ -55,9 +55,8 @@ class Diagnosis:
 
     def line(self, message: str) -> Line:
         """The finding, with the API server's own words as its detail."""
-        return bad(
-            f"the API server does not get an answer from the webhook: {self.meaning}", *self.remedy, details=(message,)
-        )
+        text = f"the API server gets no answer from the webhook: {self.meaning} ({self.obstacle})"
+        return bad(text, *self.remedy, details=(message,))
 
 
 _PHRASES: Final[dict[Obstacle, tuple[str, ...]]] = {
