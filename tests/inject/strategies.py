@@ -176,7 +176,7 @@ SPEC_FIELDS: Final = {
 }
 
 
-NOTHING: Final = st.just(None) | st.builds(list)
+NOTHING: Final[st.SearchStrategy[Any]] = st.just(None) | st.builds(list)
 """What stands for an absent list: null, or an empty one."""
 
 
@@ -188,11 +188,12 @@ def pods(draw: st.DrawFn) -> Json:
     count = draw(st.integers(1, 3))
     spec["containers"] = [draw(containers(name)) for name in names[:count]]
     before = [draw(init_containers(name)) for name in names[count : count + draw(st.integers(0, 2))]]
-    if before or draw(st.booleans()):
+    written = draw(st.booleans())
+    if before or written:
         spec["initContainers"] = before or draw(NOTHING)
     all_mounts = [
         mount for container in (*spec["containers"], *before) for mount in container.get("volumeMounts") or ()
     ]
-    if all_mounts or draw(st.booleans()):
+    if all_mounts or written:
         spec["volumes"] = draw(VOLUMES) if all_mounts else draw(NOTHING)
     return {"apiVersion": "v1", "kind": "Pod", "metadata": draw(METADATA), "spec": spec}
