@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import structlog
@@ -138,7 +139,7 @@ class Certificates:
 
     def _contested(self, configuration: Configuration | None) -> float:
         """How long to leave caBundle alone because somebody keeps changing it; 0 to go on."""
-        clock = asyncio.get_running_loop().time()
+        clock = monotonic()
         contested = not self._repairs.take(clock)
         self._metrics.contested.set(contested)
         if not contested:
