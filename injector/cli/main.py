@@ -46,7 +46,7 @@ app = typer.Typer(
 
 for command in (install, check, enable, disable, inject, uninject, uninstall, webhook, controller, version):
     app.command(name=command.NAME, help=paragraphs(command.run.__doc__), epilog=command.EXAMPLES)(command.run)
-app.add_typer(explain.app)
+app.add_typer(explain.app, name=explain.NAME)
 
 
 def main() -> None:

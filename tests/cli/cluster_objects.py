@@ -13,7 +13,9 @@ INSTALLATION = installation(load_manifests())
 READY = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
 
 
-def namespace(name: str, annotations: dict[str, str] | None = None, labels: dict[str, str] | None = None) -> dict[str, Any]:
+def namespace(
+    name: str, annotations: dict[str, str] | None = None, labels: dict[str, str] | None = None
+) -> dict[str, Any]:
     metadata = {"name": name, "annotations": annotations or {}, "labels": labels or {}}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 

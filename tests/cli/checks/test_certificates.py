@@ -29,7 +29,11 @@ class Authority:
     def _sign(self, subject: x509.Name, key: Any, begins: int, ends: int, extension: Any) -> x509.Certificate:
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key.public_key())
         builder = builder.serial_number(x509.random_serial_number()).add_extension(extension, critical=True)
-        return builder.not_valid_before(NOW + begins * DAY).not_valid_after(NOW + ends * DAY).sign(self.key, hashes.SHA256())
+        return (
+            builder.not_valid_before(NOW + begins * DAY)
+            .not_valid_after(NOW + ends * DAY)
+            .sign(self.key, hashes.SHA256())
+        )
 
     def leaf(self, begins: int = -10, ends: int = 20, name: str = SERVER_NAME) -> bytes:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -46,7 +50,8 @@ CA = Authority()
 
 def said(served: bytes | None, *bundles: bytes | None) -> list[tuple[str, str]]:
     webhooks = [
-        {"clientConfig": {"caBundle": base64.b64encode(bundle).decode()} if bundle is not None else {}} for bundle in bundles
+        {"clientConfig": {"caBundle": base64.b64encode(bundle).decode()} if bundle is not None else {}}
+        for bundle in bundles
     ]
     lines = certificate_lines({"webhooks": webhooks}, served, NOW)
     return [("✓" if line.status is Status.GOOD else "✗", line.text) for line in lines]

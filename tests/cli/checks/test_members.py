@@ -119,7 +119,11 @@ def test_long_lists_are_cut_and_counted() -> None:
 
 
 def test_exempt_pods_are_counted_by_reason() -> None:
-    pods = [pod("a", "shop", hostNetwork=True), pod("b", "shop", hostNetwork=True), pod("c", "shop", {INJECT: "disabled"})]
+    pods = [
+        pod("a", "shop", hostNetwork=True),
+        pod("b", "shop", hostNetwork=True),
+        pod("c", "shop", {INJECT: "disabled"}),
+    ]
     line = find(lines([opted_in("shop")], pods), "exempt")
     assert line.text == "3 are exempt from the mesh"
     assert [detail.split()[0] for detail in line.details] == ["2", "1"]

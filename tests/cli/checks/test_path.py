@@ -1,5 +1,8 @@
-"""From the API server's words to the obstacle. The messages are real, taken from Kubernetes 1.36 with each fault made on
-purpose (a wrong CA, an expired certificate, a dropped packet, …), or from reports where that is said."""
+"""From the API server's words to the obstacle.
+
+The messages are real: Kubernetes 1.36 wrote them with each fault made on purpose (a wrong CA, an expired certificate, a
+dropped packet, …), or they come from reports where that is said.
+"""
 
 import pytest
 
@@ -8,17 +11,18 @@ from injector.cli.checks.path import Obstacle, PathFacts, diagnose
 
 POST = 'Post "https://injector-webhook.injector-system.svc:443/mutate/annotated-pods?timeout=5s": '
 TLS = POST + "tls: failed to verify certificate: x509: "
+LATE = TLS + "certificate has expired or is not yet valid: "
 READY = PathFacts(ready_pods=2, webhook_port=8443, admin_answers=True)
 
 MESSAGES: list[tuple[str, Obstacle]] = [
     (POST + 'service "injector-webhook" not found', Obstacle.NO_SERVICE),
     (POST + 'no endpoints available for service "injector-webhook"', Obstacle.NO_PODS),
-    (TLS + 'certificate signed by unknown authority (possibly because of "x509: ECDSA verification failure" while trying '
-     'to verify candidate authority certificate "test-ca")', Obstacle.UNKNOWN_AUTHORITY),
+    (TLS + 'certificate signed by unknown authority (possibly because of "x509: ECDSA verification failure" while '
+     'trying to verify candidate authority certificate "test-ca")', Obstacle.UNKNOWN_AUTHORITY),
     (TLS + "certificate signed by unknown authority", Obstacle.UNKNOWN_AUTHORITY),
-    (TLS + "certificate has expired or is not yet valid: current time 2026-11-22T21:15:05Z is after 2026-11-21T21:14:37Z",
+    (LATE + "current time 2026-11-22T21:15:05Z is after 2026-11-21T21:14:37Z",
      Obstacle.EXPIRED),
-    (TLS + "certificate has expired or is not yet valid: current time 2026-11-22T21:15:12Z is before 2026-11-23T21:14:37Z",
+    (LATE + "current time 2026-11-22T21:15:12Z is before 2026-11-23T21:14:37Z",
      Obstacle.EXPIRED),
     (TLS + "certificate is valid for other.svc, not injector-webhook.injector-system.svc", Obstacle.WRONG_NAME),
     ("could not get REST client: unable to load root certificates: unable to parse bytes as PEM block",

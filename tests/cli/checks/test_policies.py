@@ -54,7 +54,10 @@ def test_a_rule_opens_the_port_to_everybody_or_does_not(spec: dict[str, Any], bl
         ({"matchExpressions": [{"key": "app", "operator": "Exists"}]}, False),
         ({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, True),
         ({"matchExpressions": [{"key": "app.kubernetes.io/part-of", "operator": "In", "values": ["injector"]}]}, True),
-        ({"matchExpressions": [{"key": "app.kubernetes.io/part-of", "operator": "NotIn", "values": ["injector"]}]}, False),
+        (
+            {"matchExpressions": [{"key": "app.kubernetes.io/part-of", "operator": "NotIn", "values": ["injector"]}]},
+            False,
+        ),
         ({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["x"]}]}, True),
     ],
 )
