@@ -54,7 +54,7 @@ class Report:
     name: str
     tables: Sequence[Table]
     aims: Sequence[Aim]
-    notes: Sequence[str]
+    notes: str
     raw: Any = field(repr=False)
 
 
@@ -80,9 +80,7 @@ def render(report: Report, console: Console) -> None:
         console.print(printed)
     for aim in report.aims:
         console.print(Text(str(aim), style="green" if aim.met else "bold red"))
-    for note in report.notes:
-        console.print(Text(note, style="dim"))
-    console.print()
+    console.print(Text(report.notes, style="dim"))
 
 
 def to_json(reports: Sequence[Report], machine: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +90,7 @@ def to_json(reports: Sequence[Report], machine: dict[str, Any]) -> dict[str, Any
         "measurements": {
             report.name: {
                 "aims": [{**asdict(aim), "met": aim.met} for aim in report.aims],
-                "notes": list(report.notes),
+                "notes": report.notes,
                 "raw": report.raw,
             }
             for report in reports

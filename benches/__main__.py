@@ -1,0 +1,139 @@
+"""What a person types: `scripts/bench`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from benches import machine
+from benches.processes import OUTPUT
+from benches.progress import BenchError, say
+from benches.report import Report, render, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benches.start.trace import Trace
+
+TABLE_WIDTH = 140
+"""Columns where there is no terminal to ask: as wide as the widest table."""
+
+HIGHEST_PRIORITY = -20  # nice(2)
+
+EPILOG = """\
+  webhook   reviews a second and CPU a review over TLS, by pod size and clients, beside a bare FastAPI route
+  tcp       throughput, CPU, latency and connection set-up: unmeshed, through two proxies, through two HAProxies
+  memory    what a proxy occupies idle and with 1,000 idle connections, beside HAProxy
+  start     from a pod's create request to Ready: unmeshed, with no-op containers, meshed
+  all       these, one after the other
+
+Every figure is a median of runs that were interleaved with their peers'. All raw figures are written to .bench/.
+example: scripts/bench tcp memory --quick
+
+exit codes: 0 measured, whatever came out; 1 could not measure, and why; 2 wrong usage
+"""
+
+
+def _webhook(*, quick: bool) -> Report:
+    from benches.webhook import measure, summary
+
+    return summary.summarise(measure.measure(seconds=1.0 if quick else 3.0))
+
+
+def _tcp(*, quick: bool) -> Report:
+    from benches.tcp import measure, summary
+
+    return summary.summarise(measure.measure(seconds=1.0 if quick else 4.0))
+
+
+def _memory(*, quick: bool) -> Report:
+    from benches.memory import measure, summary
+
+    return summary.summarise(measure.measure(settle=1.0 if quick else measure.SETTLE_SECONDS))
+
+
+def _start(*, quick: bool) -> Report:
+    from benches import cluster
+    from benches.namespaces import entered
+    from benches.start import measure, pods, summary
+    from injector.kube.client import connect
+
+    layout = cluster.with_nodes()
+    node = layout.existing_nodes()[-1].name
+
+    async def starts() -> dict[str, list[Trace]]:
+        async with connect(kubeconfig=layout.kubeconfig) as kube:
+            return await measure.measure(kube, pods.ALL, rounds=3 if quick else 12, node=node)
+
+    with entered(cluster.network(layout)):
+        return summary.summarise(asyncio.run(starts()))
+
+
+MEASUREMENTS: dict[str, Callable[..., Report]] = {
+    "webhook": _webhook,
+    "tcp": _tcp,
+    "memory": _memory,
+    "start": _start,
+}
+
+
+def main() -> int:
+    """Measure what is asked for, print it, keep it."""
+    told = _parser().parse_args()
+    names = list(MEASUREMENTS) if "all" in told.what else list(dict.fromkeys(told.what))
+    described = machine.describe()
+    _take_precedence()
+    console = Console(width=None if sys.stdout.isatty() else TABLE_WIDTH)
+    reports = []
+    try:
+        for name in names:
+            say(f"measuring {name}")
+            report = MEASUREMENTS[name](quick=told.quick)
+            reports.append(report)
+            _keep(report, described)
+            if told.output == "table":
+                console.print(f"[bold]{name}[/bold] on {machine.line(described)}", highlight=False)
+                render(report, console)
+    except BenchError as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        return 1
+    if told.output == "json":
+        print(json.dumps(to_json(reports, described), indent=2))
+    return 0
+
+
+def _take_precedence() -> None:
+    """The measured processes inherit this: what else runs on the machine gets what they leave."""
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, HIGHEST_PRIORITY)
+
+
+def _keep(report: Report, described: dict[str, str | int | float]) -> None:
+    OUTPUT.mkdir(exist_ok=True)
+    path = OUTPUT / f"{report.name}.json"
+    path.write_text(json.dumps(to_json([report], described), indent=2) + "\n")
+    say(f"raw figures: {path}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description="Measure Injector beside its peers on this machine. Needs root; best on an otherwise idle machine.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("what", nargs="*", choices=[*MEASUREMENTS, "all"], default=["all"], help="default: all")
+    parser.add_argument("-o", "--output", choices=["table", "json"], default="table", help="default: table")
+    parser.add_argument("--quick", action="store_true", help="short runs: the order of things, not figures to quote")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What a proxy occupies: idle, with idle connections, and idle again."""
