@@ -10,7 +10,7 @@ from tests.cluster.support import pods
 from tests.cluster.support.errors import ApiError
 from tests.cluster.support.kinds import Json
 from tests.cluster.support.sandbox import Pod, Sandbox
-from tests.cluster.support.traffic import counted_exchange
+from tests.cluster.support.traffic import counted_exchange, wait_reachable
 
 EQUAL: Final = {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}}
 LIMITED: Final = {"limits": {"cpu": "200m", "memory": "64Mi"}}
@@ -22,9 +22,9 @@ NOWHERE: Final = {"nameservers": ["192.0.2.1"]}
 def _reaches_itself(pod: Pod) -> None:
     """Through its own Service, so that its proxy counts both directions."""
     service = pod.sandbox.create(pods.service(pod.name)).object
-    pod.sandbox.wait_endpoints(pod.name, families=2)
-    address = f"{service['spec']['clusterIPs'][0]}:{pods.TCP}"
-    counted_exchange(pod, address, (pod, "outbound"), (pod, "inbound"))
+    host = service["spec"]["clusterIP"]
+    wait_reachable(pod, host)
+    counted_exchange(pod, f"{host}:{pods.TCP}", (pod, "outbound"), (pod, "inbound"))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Who reaches whom: from init containers, a pod itself, across the edge of the mesh, past the proxy, over UDP."""
 
+from injector.inject.names import DISABLED, INJECT
 from tests.cluster.support import pods
+from tests.cluster.support.metrics import Traffic
 from tests.cluster.support.sandbox import Sandbox
-from tests.cluster.support.traffic import RECEIVE, SEND, counted_exchange, uncounted_exchange
+from tests.cluster.support.traffic import RECEIVE, SEND, counted_exchange, uncounted_exchange, wait_reachable
 
 SKIP = "injector.mesh/skip-"
 
@@ -12,26 +14,29 @@ def _host_subnets(addresses: tuple[str, str]) -> str:
 
 
 def test_an_init_container_calls_a_service_through_the_sidecar(meshed: Sandbox, nodes: tuple[str, str]) -> None:
-    (server,) = meshed.start(pods.pod("server", node=nodes[1]))
+    outside = pods.pod("outside", node=nodes[0], annotations={INJECT: DISABLED})
+    server, neighbour = meshed.start(pods.pod("server", node=nodes[1]), outside)
     meshed.create(pods.service("server"))
+    wait_reachable(neighbour, "server")  # so that the one call that is counted below is the first and only one
+    before = server.metrics().traffic("inbound")
     call = ["exchange", "--send", str(SEND), "--receive", str(RECEIVE), f"server:{pods.TCP}"]
-    caller = pods.container("caller", args=call)
 
+    caller = pods.container("caller", args=call)
     (client,) = meshed.start(pods.pod("client", pods.spec(initContainers=[caller], node=nodes[0])))
 
     assert client.status_of("caller")["state"]["terminated"]["exitCode"] == 0
-    for pod, direction in ((client, "outbound"), (server, "inbound")):
-        traffic = pod.metrics().traffic(direction)  # type: ignore[arg-type]
-        assert (traffic.received, traffic.sent) == (SEND, RECEIVE), pod.name
+    assert client.metrics().traffic("outbound") == Traffic(SEND, RECEIVE)
+    assert server.metrics().traffic("inbound") - before == Traffic(SEND, RECEIVE)
 
 
 def test_a_pod_reaches_itself_by_service_address_and_localhost(meshed: Sandbox) -> None:
     (pod,) = meshed.start(pods.pod("self"))
-    cluster_ips = meshed.create(pods.service("self")).object["spec"]["clusterIPs"]
-    meshed.wait_endpoints("self", families=2)
+    v4, v6 = meshed.create(pods.service("self")).object["spec"]["clusterIPs"]
+    hosts = (v4, f"[{v6}]", "self")
+    wait_reachable(pod, *hosts)
 
-    for address in (f"{cluster_ips[0]}:{pods.TCP}", f"[{cluster_ips[1]}]:{pods.TCP}", f"self:{pods.TCP}"):
-        counted_exchange(pod, address, (pod, "outbound"), (pod, "inbound"))
+    for host in hosts:
+        counted_exchange(pod, f"{host}:{pods.TCP}", (pod, "outbound"), (pod, "inbound"))
     for address in (pod.at(pods.TCP, 4), pod.at(pods.TCP, 6), f"127.0.0.1:{pods.TCP}", f"[::1]:{pods.TCP}"):
         uncounted_exchange(pod, address, (pod, "outbound"), (pod, "inbound"))
 
@@ -48,8 +53,8 @@ def test_the_edge_of_the_mesh_is_crossed_both_ways(meshed: Sandbox, plain: Sandb
         counted_exchange(inside, outside.at(pods.TCP, family), (inside, "outbound"))
 
 
-def test_the_application_sees_its_clients_bytes_and_half_close_only(meshed: Sandbox, nodes: tuple[str, str]) -> None:
-    """HTTP, HTTPS and a protocol that ends by half-close pass as they are; a refused port is refused."""
+def test_http_and_https_pass_and_a_closed_port_is_refused(meshed: Sandbox, nodes: tuple[str, str]) -> None:
+    """As without a mesh, but that the refusal comes as a reset: the proxy had taken the connection already."""
     client, server = meshed.start(pods.pod("client", node=nodes[0]), pods.pod("server", node=nodes[1]))
 
     assert client.app_json("get", f"http://{server.at(pods.HTTP)}/")["pod"] == "server"
@@ -60,7 +65,7 @@ def test_the_application_sees_its_clients_bytes_and_half_close_only(meshed: Sand
 def test_udp_and_dns_do_not_touch_the_proxy(meshed: Sandbox, nodes: tuple[str, str]) -> None:
     client, server = meshed.start(pods.pod("client", node=nodes[0]), pods.pod("server", node=nodes[1]))
     meshed.create(pods.service("server"))
-    meshed.wait_endpoints("server", families=2)
+    wait_reachable(client, "server")
     before = client.metrics().connections("outbound"), server.metrics().connections("inbound")
 
     for address in (server.at(pods.UDP, 4), server.at(pods.UDP, 6), f"server:{pods.UDP}"):

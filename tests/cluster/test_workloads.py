@@ -34,7 +34,7 @@ def test_is_meshed_and_every_byte_passes_both_proxies(kind: str, meshed: Sandbox
         counted_exchange(client, server.at(pods.TCP, family), (client, "outbound"), (server, "inbound"))
 
     info = server.metrics().labels("info")
-    assert (info["workload_kind"], info["workload_name"]) == (kind, "server")
+    assert (info["workload_kind"], info["workload"]) == (kind, "server")
 
 
 def test_metrics_carry_the_names_that_kubernetes_has_for_the_pod(meshed: Sandbox, nodes: tuple[str, str]) -> None:
@@ -48,7 +48,7 @@ def test_metrics_carry_the_names_that_kubernetes_has_for_the_pod(meshed: Sandbox
         "node": nodes[1],
         "service_account": "default",
         "workload_kind": "Pod",
-        "workload_name": "named",
+        "workload": "named",
     }
     assert expected.items() <= info.items()
     assert info["version"]

@@ -175,25 +175,14 @@ class Sandbox:
         return [Pod(self, each["metadata"]["name"]) for each in found if "deletionTimestamp" not in each["metadata"]]
 
     def wait_pods(self, app: str, count: int, *, seconds: float = START_SECONDS) -> list[Pod]:
-        """Watch until `count` pods labelled `app: <app>` are Ready, and give them by name."""
+        """Watch until `count` pods with this label are Ready, and give them by name. Those that end do not count."""
         ready: set[str] = set()
         for event, each in self.api.watch("Pod", self.name, labels=f"app={app}", seconds=seconds):
-            name = each["metadata"]["name"]
-            ready = ready | {name} if event != "DELETED" and is_ready(each) else ready - {name}
+            name, stays = each["metadata"]["name"], "deletionTimestamp" not in each["metadata"]
+            ready = ready | {name} if event != "DELETED" and stays and is_ready(each) else ready - {name}
             if len(ready) == count:
                 return [Pod(self, name) for name in sorted(ready)]
         raise AssertionError(f"not within {seconds:g} s: {count} pods {app!r} in {self.name}; ready: {sorted(ready)}")
-
-    def wait_endpoints(self, service: str, *, families: int, seconds: float = START_SECONDS) -> None:
-        """Watch until a Service has a ready endpoint in so many address families."""
-        ready: dict[str, bool] = {}
-        only = f"kubernetes.io/service-name={service}"
-        for _, each in self.api.watch("EndpointSlice", self.name, labels=only, seconds=seconds):
-            endpoints = each.get("endpoints") or []
-            ready[each["addressType"]] = any(endpoint["conditions"].get("ready") for endpoint in endpoints)
-            if sum(ready.values()) == families:
-                return
-        raise AssertionError(f"Service {self.name}/{service} has no endpoints within {seconds:g} s: {ready}")
 
     def events(self, *, reason: str = "") -> list[Json]:
         """Events here, the oldest first."""
