@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 Pod = dict[str, Any]
 
 IMAGE = "docker.io/library/debian:bookworm-slim"
+NO_OP_INIT, NO_OP_SIDECAR = "no-op-init", "no-op-sidecar"
 # As PID 1, `sleep` has no handler for SIGTERM and would be waited for; the pods are deleted without grace anyway.
 APPLICATION = ["sleep", "infinity"]
 
@@ -55,8 +56,8 @@ def _with_no_ops(**sidecar: Any) -> Callable[[Pod], None]:
 
     def adorn(pod: Pod) -> None:
         common = {"image": IMAGE, "imagePullPolicy": "IfNotPresent"}
-        init = {"name": "no-op-init", **common, "command": ["true"]}
-        beside = {"name": "no-op-sidecar", **common, "command": APPLICATION, "restartPolicy": "Always", **sidecar}
+        init = {"name": NO_OP_INIT, **common, "command": ["true"]}
+        beside = {"name": NO_OP_SIDECAR, **common, "command": APPLICATION, "restartPolicy": "Always", **sidecar}
         pod["spec"]["initContainers"] = [init, beside]
 
     return adorn

@@ -6,8 +6,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from benches.report import Aim, Report, Table, figure
-from benches.start.pods import MESHED, NO_OPS, UNMESHED
+from benches.start.pods import MESHED, NO_OP_INIT, NO_OP_SIDECAR, NO_OPS, UNMESHED
+from benches.start.trace import READY, SANDBOX, SCHEDULED
 from benches.statistics import median, percentile
+from injector.inject.names import INIT_CONTAINER, PROXY_CONTAINER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +17,16 @@ if TYPE_CHECKING:
     from benches.start.trace import Trace
 
 OVER_NO_OPS_SECONDS = 0.3
+
+# Milestones of a trace under the name that they share across variants.
+STEPS = {
+    "scheduled": (SCHEDULED,),
+    "sandbox": (SANDBOX,),
+    "init running": (f"{NO_OP_INIT} running", f"{INIT_CONTAINER} running"),
+    "init ended": (f"{NO_OP_INIT} ended", f"{INIT_CONTAINER} ended"),
+    "sidecar running": (f"{NO_OP_SIDECAR} running", f"{PROXY_CONTAINER} running"),
+    "ready": (READY,),
+}
 
 NOTES = """\
 From the create request to the first word of Ready on a watch; one pod at a time, images warm, one node. The kubelet
@@ -40,8 +52,8 @@ def summarise(found: Mapping[str, Sequence[Trace]]) -> Report:
             Table("From create to Ready, seconds", ["", "pods", "median", "p90", "over unmeshed"], rows),
             Table(
                 "When what was reached, seconds from the create request (medians)",
-                ["", "reached"],
-                [[name, _timeline(traces)] for name, traces in found.items()],
+                ["", *STEPS],
+                [[name, *_timeline(traces)] for name, traces in found.items()],
             ),
         ],
         aims=[Aim("a meshed pod's start over the same with no-ops (medians)", OVER_NO_OPS_SECONDS, over, "s")],
@@ -50,8 +62,10 @@ def summarise(found: Mapping[str, Sequence[Trace]]) -> Report:
     )
 
 
-def _timeline(traces: Sequence[Trace]) -> str:
-    """The milestones that every start of this variant reached, in the order of their medians."""
-    common = set.intersection(*(set(trace.reached) for trace in traces))
-    medians = {milestone: median([trace.reached[milestone] for trace in traces]) for milestone in common}
-    return ", ".join(f"{milestone} {medians[milestone]:.2f}" for milestone in sorted(medians, key=medians.__getitem__))
+def _timeline(traces: Sequence[Trace]) -> list[str]:
+    """The median of each step; empty where this variant has none. What is told of with the next step is that late."""
+    cells = []
+    for milestones in STEPS.values():
+        times = [trace.reached[each] for trace in traces for each in milestones if each in trace.reached]
+        cells.append(f"{median(times):.2f}" if times else "")
+    return cells

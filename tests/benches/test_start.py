@@ -65,4 +65,14 @@ def test_the_aim_is_over_the_pod_with_no_ops() -> None:
     assert round(aim.measured, 3) == 0.2
     assert aim.met
     assert report.tables[0].rows[2] == [pods.MESHED.name, "3", "1.5", "9", "+0.90"]
-    assert report.tables[1].rows[0][1] == "scheduled 0.10, ready 0.60"
+    assert report.tables[1].rows[0] == [pods.UNMESHED.name, "0.10", "", "", "", "", "0.60"]
+
+
+def test_steps_of_all_variants_stand_below_each_other() -> None:
+    reached = {"no-op-init ended": 1.0, "no-op-sidecar running": 1.1, "ready": 1.2}
+    meshed = {"injector-init ended": 2.0, "injector-proxy running": 2.1, "ready": 2.2}
+    found = {pods.UNMESHED.name: [Trace(0.0, {"ready": 0.5})]}
+    found |= {pods.NO_OPS.name: [Trace(0.0, reached)], pods.MESHED.name: [Trace(0.0, meshed)]}
+    rows = summarise(found).tables[1].rows
+    assert rows[1][3:] == ["", "1.00", "1.10", "1.20"]
+    assert rows[2][3:] == ["", "2.00", "2.10", "2.20"]
