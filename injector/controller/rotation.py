@@ -139,8 +139,8 @@ def _leaf_moment(state: State, current: Certificate, policy: Policy, now: dateti
     leaf = state.leaf
     known = {certificate.id for certificate in bundle(state, now)}
     if leaf is None or not leaf.valid(now) or state.leaf_issuer not in known:
-        # Nobody can be served as it is, so nothing is lost by not waiting for the last API server to hear of the bundle,
-        # which has been read back: publishing it comes before anything here.
+        # Nobody can be served as it is, so nothing is lost by not waiting for the last API server to hear of the
+        # bundle, which has been read back: publishing it comes before anything here.
         return now
     if state.leaf_issuer == current.id and policy.names <= leaf.names:
         return max(due(leaf), _trusted_moment(state, current, policy, now))

@@ -189,7 +189,7 @@ class FakeApi:
         return web.json_response(self.put(path, body))
 
     def _patch(self, path: str, content_type: str, body: Object) -> web.Response:
-        merged = copy.deepcopy(self.objects[path])
+        merged, body = copy.deepcopy(self.objects[path]), copy.deepcopy(body)
         if content_type.startswith("application/apply-patch"):
             entries = {entry["name"]: entry for entry in merged.get("webhooks", [])}
             for entry in body.pop("webhooks", []):
