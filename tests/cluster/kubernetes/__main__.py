@@ -27,7 +27,10 @@ NOT_UP, NO_CLUSTER = 125, 3
 
 
 def main() -> int:
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
+    if arguments.command == "base-images" and (unknown := set(arguments.images) - set(base_images.TAGS)):
+        parser.error(f"no base image {', '.join(sorted(unknown))}; there are {', '.join(base_images.TAGS)}")
     layout = Layout.from_environment()
     if os.geteuid() != 0:
         say("error: a cluster needs root, for network namespaces and cgroups")
@@ -60,7 +63,7 @@ def _dispatch(layout: Layout, arguments: argparse.Namespace) -> int:
         case "image":
             _import(layout, arguments)
         case "base-images":
-            base_images.ensure(layout)
+            base_images.ensure(arguments.images)
     return 0
 
 
@@ -131,7 +134,8 @@ def _parser() -> argparse.ArgumentParser:
     image.add_argument("--entrypoint", nargs="+", default=[], metavar="WORD", help="what the image runs")
     image.add_argument("--user", default="", help="as whom it runs (default: root)")
 
-    commands.add_parser("base-images", help="make local stand-ins for the base images that our Dockerfiles name")
+    bases = commands.add_parser("base-images", help="make local stand-ins for the base images of our Dockerfiles")
+    bases.add_argument("images", nargs="*", metavar="IMAGE", help=f"{', '.join(base_images.TAGS)} (default: all)")
     return parser
 
 

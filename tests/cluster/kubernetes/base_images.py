@@ -1,14 +1,15 @@
 """Local stand-ins for the base images that our Dockerfiles name, for machines that reach no image registry.
 
 They are made from Debian's packages and this machine's Rust, and live in buildah's storage under the very names that
-the Dockerfiles use, so that `buildah bud --pull-never` finds them. Where a registry can be reached, nothing here is
-needed.
+the Dockerfiles use, so that `buildah bud --pull-never` finds them. Python's and Rust's stand on Debian's, so that the
+images built on them share a layer. An image that buildah has already, real or not, is left alone.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,91 +18,101 @@ from .images import PATH, STORAGE
 from .shell import Failure, run, step
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from .layout import Layout
-
-DEBIAN, PYTHON, RUST = "debian:bookworm-slim", "python:3.11-slim-bookworm", "rust:1-slim-bookworm"
+DEBIAN, PYTHON, RUST = "debian", "python", "rust"
+TAGS = {DEBIAN: "debian:bookworm-slim", PYTHON: "python:3.11-slim-bookworm", RUST: "rust:1-slim-bookworm"}
 SUITE = "bookworm"
 PYTHON_PACKAGES = ("python3", "python3-venv", "python3-pip")
-RUST_PACKAGES = ("gcc", "g++", "make", "cmake", "pkg-config", "libc6-dev", "protobuf-compiler")
+RUST_PACKAGES = ("gcc", "libc6-dev")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 # What tells apt how this machine reaches Debian: mirrors and proxies, but no third party's repository.
 APT_SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
 ENVIRONMENT = {**os.environ, **STORAGE, "BUILDAH_ISOLATION": "chroot"}
 
 
-def ensure(layout: Layout) -> None:
-    """Make those of the three that buildah does not have."""
+def ensure(names: Sequence[str]) -> None:
+    """Make those of `names` (keys of TAGS; none means all) that buildah does not have."""
     packages.ensure(packages.IMAGES)
-    missing = [tag for tag in (DEBIAN, PYTHON, RUST) if not _have(tag)]
+    missing = [name for name in names or TAGS if not _have(name)]
     if not missing:
         return
-    work = layout.cache / "base-images"
-    shutil.rmtree(work, ignore_errors=True)  # whatever a killed run left
-    work.mkdir(parents=True)
-    try:
-        debian = _bootstrap(work / "debian")
-        if DEBIAN in missing:
-            _commit(DEBIAN, debian, ["--env", PATH, "--cmd", "/bin/bash"])
-        if PYTHON in missing:
-            _commit(PYTHON, _with_python(debian, work / "python"), ["--env", PATH, "--cmd", "python3"])
-        if RUST in missing:
-            cargo = ["--env", "CARGO_HOME=/usr/local/cargo", "--env", "RUSTUP_HOME=/usr/local/rustup"]
-            path = PATH.replace("PATH=", "PATH=/usr/local/cargo/bin:")
-            _commit(RUST, _with_rust(debian, work / "rust"), ["--env", path, *cargo, "--cmd", "/bin/bash"])
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    if not _have(DEBIAN):
+        _make_debian()
+    if PYTHON in missing:
+        _make_python()
+    if RUST in missing:
+        _make_rust()
 
 
-def _have(tag: str) -> bool:
-    named = f"reference=docker.io/library/{tag}"
-    return bool(run(["buildah", "images", "--quiet", "--filter", named], env=ENVIRONMENT))
-
-
-def _bootstrap(root: Path) -> Path:
-    with step("bootstrapping Debian (a minute)"):
+def _make_debian() -> None:
+    with step(f"bootstrapping {TAGS[DEBIAN]} (a minute)"), _container(DEBIAN, "scratch") as root:
         run(["debootstrap", "--variant=minbase", "--include=ca-certificates", SUITE, root])
         shutil.copy(CERTIFICATES, root / CERTIFICATES.relative_to("/"))
         if APT_SOURCES.exists():
             shutil.copy(APT_SOURCES, root / APT_SOURCES.relative_to("/"))
             (root / "etc/apt/sources.list").unlink(missing_ok=True)
         _slim(root)
-    return root
+        _configure(DEBIAN, "--env", PATH, "--cmd", "/bin/bash")
 
 
-def _with_python(debian: Path, root: Path) -> Path:
-    with step("adding Python"):
-        _install(debian, root, PYTHON_PACKAGES)
+def _make_python() -> None:
+    with step(f"making {TAGS[PYTHON]}"), _container(PYTHON, TAGS[DEBIAN]) as root:
+        _install(root, PYTHON_PACKAGES)
         for name in ("python", "python3"):
             (root / "usr/local/bin" / name).symlink_to("/usr/bin/python3")
         # The real image's Python is its own, not Debian's, so pip may install into it.
         (root / "usr/lib/python3.11/EXTERNALLY-MANAGED").unlink(missing_ok=True)
-    return root
+        _configure(PYTHON, "--cmd", "python3")
 
 
-def _with_rust(debian: Path, root: Path) -> Path:
+def _make_rust() -> None:
     home = Path.home()
     toolchain = Path(run(["rustc", "--print", "sysroot"]).strip())
     if not toolchain.is_relative_to(home / ".rustup/toolchains"):
         raise Failure(f"the Rust base image copies a rustup toolchain, and rustc's is at {toolchain}")
-    with step("adding Rust"):
-        _install(debian, root, RUST_PACKAGES)
-        run(["cp", "-a", home / ".cargo/bin", _made(root / "usr/local/cargo")])
-        run(["cp", "-a", toolchain, _made(root / "usr/local/rustup/toolchains")])
-        shutil.rmtree(root / "usr/local/rustup/toolchains" / toolchain.name / "share/doc", ignore_errors=True)
-        shutil.copy(home / ".rustup/settings.toml", root / "usr/local/rustup")
-    return root
+    with step(f"making {TAGS[RUST]}"), _container(RUST, TAGS[DEBIAN]) as root:
+        _install(root, RUST_PACKAGES)
+        cargo, rustup = root / "usr/local/cargo", root / "usr/local/rustup"
+        shutil.copytree(home / ".cargo/bin", cargo / "bin", symlinks=True)
+        documentation = shutil.ignore_patterns("doc", "man")  # more than half of a toolchain
+        shutil.copytree(toolchain, rustup / "toolchains" / toolchain.name, symlinks=True, ignore=documentation)
+        shutil.copy(home / ".rustup/settings.toml", rustup)
+        settings = ["--env", "CARGO_HOME=/usr/local/cargo", "--env", "RUSTUP_HOME=/usr/local/rustup"]
+        _configure(RUST, *settings, "--env", PATH.replace("PATH=", "PATH=/usr/local/cargo/bin:"))
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _buildah(*arguments: str | Path) -> str:
+    return run(["buildah", *arguments], env=ENVIRONMENT).strip()
 
 
-def _install(debian: Path, root: Path, names: Sequence[str]) -> None:
-    """Copy the bootstrapped Debian and install packages inside."""
-    run(["cp", "-a", debian, root])
+def _have(name: str) -> bool:
+    return bool(_buildah("images", "--quiet", "--filter", f"reference=docker.io/library/{TAGS[name]}"))
+
+
+@contextmanager
+def _container(name: str, base: str) -> Iterator[Path]:
+    """The mounted root of a working container; what is in it at the end becomes the image `name`."""
+    container = _container_name(name)
+    with suppress(Failure):
+        _buildah("rm", container)  # a killed run's
+    _buildah("from", "--quiet", "--pull-never", "--name", container, base)
+    try:
+        yield Path(_buildah("mount", container))
+        _buildah("commit", "--quiet", container, f"docker.io/library/{TAGS[name]}")
+    finally:
+        _buildah("rm", container)
+
+
+def _container_name(name: str) -> str:
+    return f"injector-base-{name}"
+
+
+def _configure(name: str, *settings: str) -> None:
+    _buildah("config", *settings, _container_name(name))
+
+
+def _install(root: Path, names: Sequence[str]) -> None:
     shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
     inside = ["chroot", str(root), "env", "DEBIAN_FRONTEND=noninteractive"]
     run([*inside, "apt-get", "update", "-qq"])
@@ -112,18 +123,10 @@ def _install(debian: Path, root: Path, names: Sequence[str]) -> None:
 def _slim(root: Path) -> None:
     """Leave out what "slim" leaves out, and what apt can fetch again: half of the size, loaded on every node."""
     for folder in ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/lib/apt/lists"):
-        shutil.rmtree(root / folder, ignore_errors=True)
-        (root / folder).mkdir()
+        for entry in (root / folder).iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
     for archive in (root / "var/cache/apt").rglob("*.*"):
         archive.unlink()
-
-
-def _commit(tag: str, root: Path, settings: Sequence[str]) -> None:
-    with step(f"storing {tag}"):
-        container = run(["buildah", "from", "scratch"], env=ENVIRONMENT).strip()
-        try:
-            run(["buildah", "add", "--quiet", container, root, "/"], env=ENVIRONMENT)
-            run(["buildah", "config", *settings, container], env=ENVIRONMENT)
-            run(["buildah", "commit", "--quiet", container, f"docker.io/library/{tag}"], env=ENVIRONMENT)
-        finally:
-            run(["buildah", "rm", container], env=ENVIRONMENT)

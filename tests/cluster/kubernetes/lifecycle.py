@@ -121,13 +121,13 @@ def _remove_shim_sockets(layout: Layout) -> None:
 
 
 def _unmount(layout: Layout) -> None:
-    for mount in _mounts(layout):
+    for mount in mounts(layout):
         run(["umount", "--lazy", mount])
-    if left := _mounts(layout):
+    if left := mounts(layout):
         raise Failure(f"still mounted, so {layout.state} is not removed: {', '.join(left)}")
 
 
-def _mounts(layout: Layout) -> list[str]:
+def mounts(layout: Layout) -> list[str]:
     """What is mounted below the state directory, the innermost first."""
     inside = f"{layout.state}{os.sep}"
     # The kernel writes a space in a path as "\\040".
