@@ -1,0 +1,185 @@
+//! Carries bytes between two sockets until both are done.
+//!
+//! One read buffer serves a whole worker: bytes are read and written on within one poll, so a connection that waits
+//! holds no buffer. Only when a writer takes less than it was given does the flow keep the rest, and it reads nothing
+//! more until that is gone: that is the back-pressure, which the kernel's windows carry on to the sender.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Bytes of a read at most. Measured (ARCHITECTURE.md): below it system calls cost, above it the second-level cache.
+pub const MOST: usize = 256 * 1024;
+
+/// Bytes of a read at first, and after a writer was slow: what a slow reader's flow can come to hold.
+pub const LEAST: usize = 16 * 1024;
+
+/// Bytes that one flow may carry before others have their turn: some 0.2 ms of copying at 5 GB/s.
+const TURN: usize = 1024 * 1024;
+
+thread_local! {
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; MOST].into_boxed_slice());
+}
+
+/// Bytes carried since asked last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Read from the peer that opened the connection.
+    pub from_opener: u64,
+    /// Written to it.
+    pub to_opener: u64,
+}
+
+/// Carries bytes both ways between `opener` and `target` until both directions have ended, and tells `tally` how many.
+///
+/// The end of one direction is passed on as the end of that direction alone (half-close). An error says that a side
+/// is broken: the other should hear of it by a reset, not by an orderly end.
+pub async fn relay<A, B>(opener: &mut A, target: &mut B, mut tally: impl FnMut(Carried)) -> io::Result<()>
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut forth, mut back) = (Flow::new(), Flow::new());
+    poll_fn(|cx| {
+        let sent = forth.poll(cx, opener, target);
+        let answered = back.poll(cx, target, opener);
+        tally(Carried { from_opener: std::mem::take(&mut forth.read), to_opener: std::mem::take(&mut back.written) });
+        match (sent, answered) {
+            (Poll::Ready(Err(Broken::Source(error))), _) | (_, Poll::Ready(Err(Broken::Source(error)))) => {
+                Poll::Ready(Err(error))
+            }
+            (Poll::Pending, _) | (_, Poll::Pending) => Poll::Pending,
+            (Poll::Ready(Err(Broken::Sink(error))), _) | (_, Poll::Ready(Err(Broken::Sink(error)))) => {
+                Poll::Ready(Err(error))
+            }
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(Ok(())),
+        }
+    })
+    .await
+}
+
+/// Which side of a flow broke.
+enum Broken {
+    /// It cannot be read any more, so nobody is there for what flows to it either.
+    Source(io::Error),
+    /// It cannot be written any more. What it said before that may still be unread, so the other flow goes on until
+    /// it finds its end: a server that answers early and resets would lose its answer otherwise.
+    Sink(io::Error),
+}
+
+/// Where one direction stands.
+enum State {
+    /// Nothing is kept; read next.
+    Reading,
+    /// The writer was slow: this is left, from `at` on.
+    Leftover { bytes: Box<[u8]>, at: usize },
+    /// The source has ended; the sink must hear of it.
+    Ending,
+    /// All said; kept is the error of a broken sink.
+    Done(Option<io::ErrorKind>),
+}
+
+/// One direction of a connection.
+struct Flow {
+    state: State,
+    /// Bytes of the next read at most: doubles while reads come full and are written whole.
+    allowance: usize,
+    read: u64,
+    written: u64,
+}
+
+impl Flow {
+    fn new() -> Self {
+        Self { state: State::Reading, allowance: LEAST, read: 0, written: 0 }
+    }
+
+    /// Carries what can be carried now from `source` to `sink`.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut (impl AsyncRead + Unpin),
+        sink: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<Result<(), Broken>> {
+        let mut carried = 0;
+        loop {
+            match &mut self.state {
+                State::Reading => {
+                    carried += ready!(self.carry(cx, source, sink)?);
+                    if carried >= TURN {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
+                State::Leftover { bytes, at } => match ready!(Pin::new(&mut *sink).poll_write(cx, &bytes[*at..])) {
+                    Ok(0) => return self.broken_sink(io::ErrorKind::WriteZero.into()),
+                    Ok(count) => {
+                        self.written += count as u64;
+                        *at += count;
+                        if *at == bytes.len() {
+                            self.state = State::Reading;
+                        }
+                    }
+                    Err(error) => return self.broken_sink(error),
+                },
+                State::Ending => {
+                    // A sink that is gone already has no need to hear it.
+                    let _ = ready!(Pin::new(&mut *sink).poll_shutdown(cx));
+                    self.state = State::Done(None);
+                }
+                State::Done(None) => return Poll::Ready(Ok(())),
+                State::Done(Some(kind)) => return Poll::Ready(Err(Broken::Sink((*kind).into()))),
+            }
+        }
+    }
+
+    /// Reads once and writes it on; the count of bytes read. Leaves `Reading` at the end or when the sink is slow.
+    fn carry(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut (impl AsyncRead + Unpin),
+        sink: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<Result<usize, Broken>> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut chunk = ReadBuf::new(&mut buffer[..self.allowance]);
+            ready!(Pin::new(source).poll_read(cx, &mut chunk)).map_err(Broken::Source)?;
+            let chunk = chunk.filled();
+            self.read += chunk.len() as u64;
+            if chunk.is_empty() {
+                self.state = State::Ending;
+            } else {
+                self.write(cx, sink, chunk);
+            }
+            Poll::Ready(Ok(chunk.len()))
+        })
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, sink: &mut (impl AsyncWrite + Unpin), chunk: &[u8]) {
+        let mut at = 0;
+        while at < chunk.len() {
+            match Pin::new(&mut *sink).poll_write(cx, &chunk[at..]) {
+                Poll::Ready(Ok(0)) => return self.state = State::Done(Some(io::ErrorKind::WriteZero)),
+                Poll::Ready(Ok(count)) => {
+                    self.written += count as u64;
+                    at += count;
+                }
+                Poll::Ready(Err(error)) => return self.state = State::Done(Some(error.kind())),
+                Poll::Pending => {
+                    self.allowance = LEAST;
+                    return self.state = State::Leftover { bytes: chunk[at..].into(), at: 0 };
+                }
+            }
+        }
+        if chunk.len() == self.allowance {
+            self.allowance = (self.allowance * 2).min(MOST);
+        }
+    }
+
+    fn broken_sink(&mut self, error: io::Error) -> Poll<Result<(), Broken>> {
+        self.state = State::Done(Some(error.kind()));
+        Poll::Ready(Err(Broken::Sink(error)))
+    }
+}

@@ -1,0 +1,21 @@
+//! Injector's sidecar proxy: carries a pod's TCP connections, counts them, and performs its probes.
+//!
+//! `main` is the table of contents; `ARCHITECTURE.md` beside this crate says how the rooms hang together.
+
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod connection;
+pub mod copy;
+pub mod dial;
+pub mod drain;
+pub mod harden;
+pub mod init;
+pub mod listen;
+pub mod log;
+pub mod metrics;
+pub mod orig_dst;
+pub mod probe;
+pub mod proxy;
+pub mod refuse;
+pub mod worker;

@@ -1,0 +1,93 @@
+//! The sidecar as a whole: built once, announced, run until asked to end.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{oneshot, watch};
+use tracing::info;
+
+use crate::admin::{self, Admin};
+use crate::config::{ADMIN_PORT, Config, INBOUND_PORT, OUTBOUND_PORT};
+use crate::dial::Dials;
+use crate::drain;
+use crate::listen::{At, bind};
+use crate::metrics::{Exposition, WorkerMetrics};
+use crate::orig_dst::original_destination;
+use crate::probe::Prober;
+use crate::worker::{self, Listeners, Worker};
+
+/// Everything opened and nothing yet accepted.
+pub struct Proxy {
+    config: Config,
+    started: Instant,
+    runtime: Runtime,
+    admin: Vec<std::net::TcpListener>,
+    workers: Vec<(Worker, Listeners)>,
+}
+
+impl Proxy {
+    /// Opens every socket. The error is a sentence that says which one could not be opened.
+    pub fn build(config: Config, started: Instant) -> Result<Self, String> {
+        let shared = config.workers.get() > 1;
+        let mut workers = Vec::with_capacity(config.workers.get());
+        for _ in 0..config.workers.get() {
+            let listeners = Listeners {
+                inbound: bind(At::Everywhere(INBOUND_PORT), shared)?,
+                outbound: bind(At::Loopback(OUTBOUND_PORT), shared)?,
+            };
+            workers.push((worker_of(&config), listeners));
+        }
+        let admin = bind(At::Everywhere(ADMIN_PORT), false)?;
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| format!("cannot start the event loop: {error}"))?;
+        Ok(Self { config, started, runtime, admin, workers })
+    }
+
+    /// Says that the proxy is about to serve, and how long it took to get here.
+    pub fn announce(&self) {
+        let pod = &self.config.pod;
+        info!(
+            version = env!("CARGO_PKG_VERSION"),
+            pod = %pod.name,
+            namespace = %pod.namespace,
+            workers = self.workers.len(),
+            probes = self.config.probes.len(),
+            milliseconds = %format_args!("{:.1}", self.started.elapsed().as_secs_f64() * 1000.0),
+            "ready"
+        );
+    }
+
+    /// Carries connections until `terminated`, then lets them finish.
+    pub fn run(self, terminated: impl Future<Output = io::Result<()>>) -> Result<(), String> {
+        let metrics: Vec<Arc<WorkerMetrics>> = self.workers.iter().map(|(one, _)| Arc::clone(&one.metrics)).collect();
+        let prober = Prober::new(self.config.probes, self.config.pod.ips.first().copied());
+        let exposition = Exposition::new(self.config.pod, self.started, metrics.clone(), prober.metrics());
+        let (stop, stopped) = watch::channel(false);
+        let admin = Admin { prober, exposition, draining: stopped.clone() };
+        self.runtime.block_on(async {
+            tokio::spawn(admin::serve(self.admin, Arc::new(admin)));
+            let finished = start(self.workers, &stopped).map_err(|error| format!("cannot start a worker: {error}"))?;
+            terminated.await.map_err(|error| format!("cannot listen for SIGTERM: {error}"))?;
+            let open = || metrics.iter().map(|worker| worker.open()).sum();
+            drain::drain(&stop, finished, self.config.grace, open).await;
+            Ok(())
+        })
+    }
+}
+
+fn worker_of(config: &Config) -> Worker {
+    Worker {
+        metrics: Arc::default(),
+        dials: Dials::default(),
+        pod_ips: config.pod.ips.clone(),
+        opaque_ports: config.opaque_ports.clone(),
+        original_destination: Arc::new(original_destination),
+    }
+}
+
+fn start(workers: Vec<(Worker, Listeners)>, stopped: &watch::Receiver<bool>) -> io::Result<Vec<oneshot::Receiver<()>>> {
+    let numbered = workers.into_iter().enumerate();
+    numbered.map(|(number, (worker, listeners))| worker::start(number, worker, listeners, stopped.clone())).collect()
+}

@@ -1,0 +1,135 @@
+//! Which connections are not carried, and why: a closed list, judged before anything is dialled.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::config::OWN_PORTS;
+use crate::metrics::{Direction, Labelled};
+
+/// Why a connection was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The kernel knows no original destination: connection tracking is missing or has forgotten.
+    NoOriginalDestination,
+    /// Spoken to directly, without redirection: there is nowhere to carry it.
+    Direct,
+    /// The proxy's own ports, on an address of this pod: it would talk to itself.
+    OwnPort,
+    /// Loopback is the application's own; redirection never sends it here.
+    Loopback,
+    /// An inbound connection for an address that is not this pod's: the proxy is nobody's router.
+    NotThisPod,
+    /// The proxy's own connection came back to it: redirection does not exempt the proxy's user.
+    Loop,
+}
+
+impl Labelled for Reason {
+    const ALL: &'static [Self] =
+        &[Self::NoOriginalDestination, Self::Direct, Self::OwnPort, Self::Loopback, Self::NotThisPod, Self::Loop];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::NoOriginalDestination => "no_original_destination",
+            Self::Direct => "direct",
+            Self::OwnPort => "own_port",
+            Self::Loopback => "loopback",
+            Self::NotThisPod => "not_this_pod",
+            Self::Loop => "loop",
+        }
+    }
+}
+
+/// What is known of an accepted connection. Addresses are canonical (see `orig_dst`).
+#[derive(Debug)]
+pub struct Arrival<'a> {
+    /// By which listener it came.
+    pub direction: Direction,
+    /// Who opened it.
+    pub peer: SocketAddr,
+    /// The accepted socket's own address.
+    pub local: SocketAddr,
+    /// What the kernel says it was going to.
+    pub original: io::Result<SocketAddr>,
+    /// The pod's addresses.
+    pub pod_ips: &'a [IpAddr],
+}
+
+/// The address to dial for a connection, or why it is refused. Loops are judged by `dial`, which knows what it dialled.
+pub fn judge(arrival: &Arrival) -> Result<SocketAddr, Reason> {
+    let Ok(original) = arrival.original else { return Err(Reason::NoOriginalDestination) };
+    if original == arrival.local {
+        return Err(Reason::Direct);
+    }
+    if is_here(original.ip(), arrival) && OWN_PORTS.contains(&original.port()) {
+        return Err(Reason::OwnPort);
+    }
+    if original.ip().is_loopback() || original.ip().is_unspecified() {
+        return Err(Reason::Loopback);
+    }
+    if arrival.direction == Direction::Inbound && !is_here(original.ip(), arrival) {
+        return Err(Reason::NotThisPod);
+    }
+    Ok(original)
+}
+
+fn is_here(ip: IpAddr, arrival: &Arrival) -> bool {
+    // An outbound connection's source is an address of this pod, whatever the configuration lists.
+    let own = match arrival.direction {
+        Direction::Inbound => arrival.local,
+        Direction::Outbound => arrival.peer,
+    };
+    ip.is_loopback() || ip == own.ip() || arrival.pod_ips.contains(&ip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Direction::{Inbound, Outbound};
+
+    const POD: &str = "10.0.0.2";
+
+    fn judged(direction: Direction, peer: &str, local: &str, original: Option<&str>) -> Result<SocketAddr, Reason> {
+        let original = original.map(|text| text.parse().unwrap()).ok_or_else(|| io::Error::from_raw_os_error(2));
+        let pod_ips = [POD.parse().unwrap(), "fd00::2".parse().unwrap()];
+        let (peer, local) = (peer.parse().unwrap(), local.parse().unwrap());
+        judge(&Arrival { direction, peer, local, original, pod_ips: &pod_ips })
+    }
+
+    fn inbound(original: &str) -> Result<SocketAddr, Reason> {
+        judged(Inbound, "10.0.0.9:40000", "10.0.0.2:4143", Some(original))
+    }
+
+    fn outbound(original: &str) -> Result<SocketAddr, Reason> {
+        judged(Outbound, "10.0.0.2:40000", "127.0.0.1:4140", Some(original))
+    }
+
+    #[test]
+    fn redirected_connections_go_where_they_were_going() {
+        assert_eq!(inbound("10.0.0.2:8080"), Ok("10.0.0.2:8080".parse().unwrap()));
+        assert_eq!(inbound("[fd00::2]:8080"), Ok("[fd00::2]:8080".parse().unwrap()));
+        assert_eq!(outbound("10.0.0.9:80"), Ok("10.0.0.9:80".parse().unwrap()));
+    }
+
+    #[test]
+    fn the_proxys_own_ports_of_another_pod_are_that_pods() {
+        assert_eq!(outbound("10.0.0.9:4143"), Ok("10.0.0.9:4143".parse().unwrap()));
+    }
+
+    #[test]
+    fn each_refusal_has_its_reason() {
+        assert_eq!(judged(Inbound, "10.0.0.9:40000", "10.0.0.2:4143", None), Err(Reason::NoOriginalDestination));
+        assert_eq!(inbound("10.0.0.2:4143"), Err(Reason::Direct));
+        assert_eq!(judged(Outbound, "127.0.0.1:40000", "127.0.0.1:4140", Some("127.0.0.1:4140")), Err(Reason::Direct));
+        for port in OWN_PORTS {
+            assert_eq!(outbound(&format!("10.0.0.2:{port}")), Err(Reason::OwnPort));
+            assert_eq!(outbound(&format!("[fd00::2]:{port}")), Err(Reason::OwnPort));
+        }
+        assert_eq!(inbound("10.0.0.2:4191"), Err(Reason::OwnPort));
+        assert_eq!(inbound("127.0.0.1:8080"), Err(Reason::Loopback));
+        assert_eq!(inbound("10.0.0.7:8080"), Err(Reason::NotThisPod));
+    }
+}

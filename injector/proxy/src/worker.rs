@@ -1,0 +1,106 @@
+//! A worker: one thread, one event loop, its own sockets, its own counters. Workers share nothing on the path.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
+use tokio::sync::{oneshot, watch};
+use tokio_util::task::TaskTracker;
+use tracing::error;
+
+use crate::config::PortSet;
+use crate::connection;
+use crate::dial::Dials;
+use crate::listen;
+use crate::metrics::{Direction, WorkerMetrics};
+
+/// Nothing on the path recurses or keeps arrays on the stack; 256 KiB is four times what the deepest (TLS) needs, and
+/// only touched pages count.
+const STACK: usize = 256 * 1024;
+
+/// A full table of descriptors fails twenty times a second; one line in ten seconds says it well enough.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// Asks where a connection was going, given its own address: the kernel, or what stands for it in a test.
+pub type OriginalDestination = Arc<dyn Fn(&TcpStream, SocketAddr) -> io::Result<SocketAddr> + Send + Sync>;
+
+/// What the connections of one worker share.
+pub struct Worker {
+    /// Its counters.
+    pub metrics: Arc<WorkerMetrics>,
+    /// What it has dialled.
+    pub dials: Dials,
+    /// The pod's addresses.
+    pub pod_ips: Vec<IpAddr>,
+    /// Ports declared opaque.
+    pub opaque_ports: PortSet,
+    /// Where a connection was going.
+    pub original_destination: OriginalDestination,
+}
+
+/// The sockets that one worker accepts from.
+#[derive(Debug)]
+pub struct Listeners {
+    /// Bound at `INBOUND_PORT`.
+    pub inbound: Vec<std::net::TcpListener>,
+    /// Bound at `OUTBOUND_PORT`.
+    pub outbound: Vec<std::net::TcpListener>,
+}
+
+/// Starts a worker on a thread of its own. It accepts until `stop`; the receiver hears when its last connection ended.
+pub fn start(
+    number: usize,
+    worker: Worker,
+    listeners: Listeners,
+    stop: watch::Receiver<bool>,
+) -> io::Result<oneshot::Receiver<()>> {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+    let (finished, receiver) = oneshot::channel();
+    thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK).spawn(move || {
+        if let Err(error) = runtime.block_on(work(Arc::new(worker), listeners, stop)) {
+            error!(%error, "a worker could not begin");
+        }
+        let _ = finished.send(());
+    })?;
+    Ok(receiver)
+}
+
+async fn work(worker: Arc<Worker>, listeners: Listeners, stop: watch::Receiver<bool>) -> io::Result<()> {
+    let (accepting, connections) = (TaskTracker::new(), TaskTracker::new());
+    let inbound = listeners.inbound.into_iter().map(|socket| (socket, Direction::Inbound));
+    let outbound = listeners.outbound.into_iter().map(|socket| (socket, Direction::Outbound));
+    for (socket, direction) in inbound.chain(outbound) {
+        let listener = TcpListener::from_std(socket)?;
+        accepting.spawn(accept(listener, direction, Arc::clone(&worker), connections.clone(), stop.clone()));
+    }
+    accepting.close();
+    accepting.wait().await;
+    connections.close();
+    connections.wait().await;
+    Ok(())
+}
+
+async fn accept(
+    listener: TcpListener,
+    direction: Direction,
+    worker: Arc<Worker>,
+    connections: TaskTracker,
+    stop: watch::Receiver<bool>,
+) {
+    let mut told = None::<Instant>;
+    let serve = |stream, _| {
+        connections.spawn(connection::serve(stream, direction, Arc::clone(&worker)));
+    };
+    let failed = |error: &io::Error| {
+        worker.metrics.of(direction).accept_errors.add(1);
+        if told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+            told = Some(Instant::now());
+            error!(?direction, %error, "cannot accept connections; trying again twenty times a second");
+        }
+    };
+    listen::accept(listener, stop, serve, failed).await;
+}
