@@ -6,13 +6,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from injector.cli.checks.lines import count, some
 from injector.cli.cluster import in_cluster
+from injector.cli.live import namespace_of, read_installation
 from injector.cli.outcome import CommandError
 from injector.cli.rollout import Rollout, rollout
+from injector.cli.workloads import lives
 from injector.inject.model import Json
-from injector.inject.names import INJECT, SYSTEM_NAMESPACES
+from injector.inject.names import ENABLED, INJECT, SYSTEM_NAMESPACES
 from injector.inject.presence import proxy_container
 from injector.inject.review import review_namespace
+from injector.inject.unmeshed import unmeshed
 from injector.kube.resources import DAEMON_SETS, DEPLOYMENTS, NAMESPACES, PODS, STATEFUL_SETS, Resource
 
 if TYPE_CHECKING:
@@ -54,28 +58,30 @@ async def _adopt(kube: "KubeClient", namespace: str, word: str | None, *, restar
         note(styled(("! ", "bold yellow"), warning))
     if restart:
         await _restart(kube, namespace)
-    await _say_what_remains(kube, namespace, wanted=word is not None, restarted=restart)
+    await _say_what_remains(kube, stored, restarted=restart)
 
 
-async def _say_what_remains(kube: "KubeClient", namespace: str, *, wanted: bool, restarted: bool) -> None:
+async def _say_what_remains(kube: "KubeClient", stored: Json, *, restarted: bool) -> None:
+    """Names the pods that are not yet as their namespace now says."""
     from injector.cli.terminal import note
 
-    pods = [pod async for pod in kube.list(PODS, namespace=namespace) if _lives(pod)]
-    stale = [pod["metadata"]["name"] for pod in pods if (proxy_container(pod) is not None) != wanted]
-    if not stale:
-        return
-    how = "without a proxy" if wanted else "with a proxy"
-    what_next = (
-        "(not of a Deployment, StatefulSet or DaemonSet, or exempt)"
-        if restarted
-        else "until they are replaced (--restart)"
-    )
-    note(f"{len(stale)} pods run {how} {what_next}: {', '.join(stale[:5])}{', …' if len(stale) > 5 else ''}")
+    namespace = namespace_of(stored)
+    installation, _ = await read_installation(kube)
+    pods = [pod async for pod in kube.list(PODS, namespace=namespace.name) if lives(pod)]
+    if namespace.opted_in:
+        how, stale = "without a proxy", [pod for pod in pods if unmeshed(pod, namespace, installation)]
+    else:
+        how, stale = "with a proxy", [pod for pod in pods if proxy_container(pod) is not None and not _own_wish(pod)]
+    if stale:
+        why = (
+            "no workload rolls them, so make them anew yourself" if restarted else "until they are replaced (--restart)"
+        )
+        names = ", ".join(some([pod["metadata"]["name"] for pod in stale]))
+        note(f"{count(len(stale), 'pod')} {how}, {why}: {names}")
 
 
-def _lives(pod: Json) -> bool:
-    ended = (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
-    return not ended and not pod["metadata"].get("deletionTimestamp")
+def _own_wish(pod: Json) -> bool:
+    return (pod["metadata"].get("annotations") or {}).get(INJECT) == ENABLED
 
 
 async def _restart(kube: "KubeClient", namespace: str) -> None:
@@ -124,7 +130,7 @@ def _report(progress: "Progress", target: Target, state: Rollout) -> None:
     if state.stuck:
         progress.console.print(styled(("✗ ", "bold red"), f"{_title(target)}: {state.stuck}"))
     else:
-        progress.console.print(styled(("✓ ", "bold green"), f"{_title(target)}: {state.total} pods replaced"))
+        progress.console.print(styled(("✓ ", "bold green"), f"{_title(target)}: {count(state.total, 'pod')} replaced"))
 
 
 def _progress() -> "Progress":

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from injector.cli.outdated import differences
 from injector.inject.annotations import SETTINGS
-from injector.inject.decision import SkipReason
 from injector.inject.installation import Installation
 from injector.inject.model import Json, Namespace, Workload
 from injector.inject.names import ENABLED, INJECT, PROXY_CONTAINER
@@ -13,6 +13,7 @@ from injector.inject.presence import proxy_container
 from injector.inject.redirect import describe
 from injector.inject.review import Refused, Review, Skipped, review_namespace, review_pod
 from injector.inject.settings import DEFAULT, INSTALLATION, NAMESPACE, POD, resolve
+from injector.inject.uninject import uninject
 from injector.inject.unmeshed import unmeshed
 
 
@@ -63,11 +64,13 @@ class NamespaceExplanation:
 def explain_pod(pod: Json, namespace: Namespace, installation: Installation, workload: Workload) -> PodExplanation:
     """One pod of a cluster, by its namespace and the installation as they are now."""
     own = pod["metadata"].get("annotations") or {}
-    review = review_pod(pod, namespace, installation, workload=workload, opted_in=namespace.opted_in)
     meshed = proxy_container(pod) is not None
+    as_made = uninject(pod) if meshed else pod
+    review = review_pod(as_made, namespace, installation, workload=workload, opted_in=namespace.opted_in)
     resolution = resolve(own, namespace.annotations, installation.defaults)
-    wanted = not isinstance(review, Skipped) or review.reason is SkipReason.ALREADY_INJECTED
-    reason, because = _verdict(review, meshed=meshed)
+    wanted = not isinstance(review, Skipped)
+    changes = differences(pod, namespace, installation, workload) if meshed else ()
+    reason, because = _verdict(review, changes, meshed=meshed)
     concerned = meshed or wanted
     return PodExplanation(
         name=pod["metadata"]["name"],
@@ -110,17 +113,20 @@ def explain_namespace(namespace_object: Json, pods: Iterable[Json], installation
     )
 
 
-def _verdict(review: Review, *, meshed: bool) -> tuple[str, tuple[str, ...]]:
+def _verdict(review: Review, changes: tuple[str, ...], *, meshed: bool) -> tuple[str, tuple[str, ...]]:
     if isinstance(review, Refused):
         faults = tuple(f"{fault.message} ({fault.reason})" for fault in review.faults)
         return "refused", ("a pod like this would be refused now:", *faults)
     if isinstance(review, Skipped):
-        if review.reason is SkipReason.ALREADY_INJECTED:
-            return "injected", (review.reason.sentence,)
         said = f"{review.reason.sentence} ({review.reason})"
         return str(review.reason), (f"it has a proxy, yet it would get none now: {said}",) if meshed else (said,)
+    if changes:
+        return "outdated", (
+            "it has a proxy, but one made now would differ, as all below says; restart it to have it so:",
+            *changes,
+        )
     if meshed:
-        return "outdated", ("it has a proxy, but one made now would differ: settings or versions changed; restart it",)
+        return "injected", ("it has exactly the proxy that it would be given now",)
     return "unmeshed", (
         "it asks for the mesh but runs without a proxy: it is older than that wish, or no webhook answered; restart it",
     )

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from injector.cli.manifests import load_manifests
+from injector.cli.workloads import lives
 from injector.inject.presence import proxy_container
 from injector.kube.errors import NotFound
 from injector.kube.resources import MUTATING_WEBHOOK_CONFIGURATIONS, NAMESPACES, PODS, Resource
@@ -35,11 +36,11 @@ def removal_order() -> list[Removal]:
 
 
 async def meshed_pods(kube: "KubeClient") -> list[str]:
-    """`namespace/name` of every pod that has our proxy and has not ended."""
+    """`namespace/name` of every living pod that has our proxy."""
     return [
         f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
         async for pod in kube.list(PODS)
-        if proxy_container(pod) is not None and (pod.get("status") or {}).get("phase") not in {"Succeeded", "Failed"}
+        if proxy_container(pod) is not None and lives(pod)
     ]
 
 

@@ -44,6 +44,19 @@ def show(text: "Text | str") -> None:
     _print(text, sys.stdout)
 
 
+def report(line: "Text | str") -> None:
+    """A line of a report: where a terminal is narrower than it, it goes on below, as far indented as it began."""
+    if not line or not sys.stdout.isatty():
+        show(line)
+        return
+    from rich.padding import Padding
+    from rich.text import Text
+
+    text = Text(clean(line)) if isinstance(line, str) else line
+    indent = len(text.plain) - len(text.plain.lstrip(" "))
+    console(sys.stdout).print(Padding(text[indent:], (0, 0, 0, indent), expand=False), soft_wrap=False)
+
+
 def note(text: "Text | str") -> None:
     """A line about the work on standard error."""
     _print(text, sys.stderr)

@@ -66,6 +66,12 @@ def places(value: Any, default_namespace: str, at: Path = ()) -> Iterator[Place]
     yield Place(Workload(kind, name), str(metadata.get("namespace") or default_namespace), (*at, *path), pod)
 
 
+def lives(pod: Json) -> bool:
+    """Whether a cluster's pod runs, or is to run: it has not ended and is not being deleted."""
+    ended = (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
+    return not ended and not pod["metadata"].get("deletionTimestamp")
+
+
 def with_spec(value: Any, path: Path, spec: Json) -> Any:
     """The object with the spec of the pod (template) at `path` exchanged; only the way there is copied."""
     if not path:

@@ -34,7 +34,7 @@ def test_enable_annotates_and_labels_and_says_what_remains(run: Run, kube: FakeK
     result = run("enable", "shop")
     assert result.code == 0
     assert result.out == "✓ namespace shop is opted in\n"
-    assert "1 pods run without a proxy until they are replaced (--restart): a" in result.err
+    assert "1 pod without a proxy, until they are replaced (--restart): a" in result.err
     metadata = kube.objects[NAMESPACES.path(name="shop")]["metadata"]
     assert metadata["annotations"] == metadata["labels"] == {INJECT: "enabled"}
 
@@ -44,7 +44,7 @@ def test_disable_removes_both(run: Run, kube: FakeKube) -> None:
     kube.put(PODS, meshed(pod("a", "shop")))
     result = run("disable", "shop")
     assert result.out == "✓ namespace shop is taken out of the mesh\n"
-    assert "1 pods run with a proxy until they are replaced" in result.err
+    assert "1 pod with a proxy, until they are replaced" in result.err
     metadata = kube.objects[NAMESPACES.path(name="shop")]["metadata"]
     assert (metadata["annotations"], metadata["labels"]) == ({}, {"team": "a"})
 
@@ -90,7 +90,7 @@ def test_restart_rolls_every_kind_and_waits(run: Run, kube: FakeKube) -> None:
     result = run("enable", "shop", "--restart")
     assert result.code == 0
     assert polls >= 3
-    for said in ("Deployment web: 1 pods replaced", "StatefulSet db: 1", "DaemonSet agent: 1"):
+    for said in ("Deployment web: 1 pod replaced", "StatefulSet db: 1", "DaemonSet agent: 1"):
         assert said in result.err
     patches = [body for method, path, body in kube.log if method == "PATCH" and not path.endswith("/shop")]
     assert len(patches) == 3
@@ -133,7 +133,7 @@ def test_uninstall_refuses_and_lists_while_meshed_pods_run(run: Run, kube: FakeK
     result = run("uninstall")
     assert result.code == 1
     assert deleted(kube) == []
-    assert result.err.splitlines()[0].startswith("error: 1 pods run with a proxy")
+    assert result.err.splitlines()[0].startswith("error: 1 pod with a proxy")
     assert result.err.splitlines()[1:] == ["error: shop/a"]
 
 
@@ -160,5 +160,5 @@ def test_uninstall_dry_run_deletes_nothing(run: Run, kube: FakeKube) -> None:
     assert result.code == 0
     assert result.out.splitlines()[0] == "MutatingWebhookConfiguration injector"
     assert result.out.splitlines()[-1] == "Namespace injector-system"
-    assert "would refuse: 1 pods" in result.err
+    assert "would refuse: 1 pod with a proxy" in result.err
     assert deleted(kube) == []

@@ -62,7 +62,8 @@ def test_a_running_pod_with_older_settings_is_called_outdated() -> None:
     space["metadata"]["annotations"]["injector.mesh/log-level"] = "debug"
     found = explained(meshed(pod("a", "shop")), space)
     assert (found.reason, found.meshed) == ("outdated", True)
-    assert "restart it" in found.because[-1]
+    assert "restart it" in found.because[-2]
+    assert found.because[-1] == "injector-proxy: INJECTOR_LOG_LEVEL 'info' would be 'debug'"
 
 
 def test_pod_security_is_named() -> None:
@@ -130,7 +131,7 @@ def test_the_command_in_words(run: Run, kube: FakeKube) -> None:
     for part in ("Pod shop/a of Pod/a", "What bypasses the mesh\n    nothing", "from the default", "port 4140"):
         assert part in out
     out = run("explain", "namespace", "shop").out
-    for part in ("✓ opted in", "1 pods in the mesh\n    a\n", "1 pods not in the mesh\n    b\\x1b[31m: "):
+    for part in ("✓ opted in", "1 pod in the mesh\n    a\n", "1 pod not in the mesh\n    b\\x1b[31m: "):
         assert part in out
 
 

@@ -56,6 +56,11 @@ def some(things: Sequence[str]) -> tuple[str, ...]:
     return (*things[:SHOWN], *((f"and {more} more",) if more > 0 else ()))
 
 
+def count(number: int, thing: str) -> str:
+    """The number with its noun, in the plural where it is not one."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def all_good(sections: Iterable[Section]) -> bool:
     """Whether nothing is wrong."""
     return not any(line.status is Status.BAD for section in sections for line in section.lines)

@@ -5,18 +5,23 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from injector.cli.checks.facts import Facts
-from injector.cli.checks.lines import Line, Section, bad, good, some, worth_knowing
+from injector.cli.checks.lines import Line, Section, bad, count, good, some, worth_knowing
+from injector.cli.outdated import differences
+from injector.cli.workloads import lives
 from injector.inject.decision import SkipReason
 from injector.inject.installation import Installation
 from injector.inject.model import Json, Namespace, Workload
 from injector.inject.names import CONTAINERS, ENABLED, INJECT, SYSTEM_NAMESPACES
 from injector.inject.pod_security import warning as pod_security_warning
-from injector.inject.presence import proxy_container
+from injector.inject.presence import env_value, proxy_container
 from injector.inject.review import Skipped, review_namespace, review_pod
 from injector.inject.settings import resolve
 from injector.inject.unmeshed import unmeshed
 
 _QUIET: Final = frozenset({SkipReason.NOT_ENABLED, SkipReason.ALREADY_INJECTED, SkipReason.SYSTEM_NAMESPACE})
+_ROLLED: Final = frozenset({"ReplicaSet", "StatefulSet", "DaemonSet"})
+"""Owners whose pods `injector enable --restart` replaces."""
+
 _TROUBLED: Final = frozenset(
     {"CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "CreateContainerError", "InvalidImageName"}
 )
@@ -29,7 +34,7 @@ def sections(facts: Facts) -> Iterator[Section]:
     yield Section("Namespaces", tuple(_namespace_lines(facts.namespaces, facts.installation)))
     if isinstance(facts.pods, list):
         spaces = {name: _namespace(found) for found in facts.namespaces for name in (found["metadata"]["name"],)}
-        living = [pod for pod in facts.pods if _lives(pod) and pod["metadata"]["namespace"] not in SYSTEM_NAMESPACES]
+        living = [pod for pod in facts.pods if lives(pod) and pod["metadata"]["namespace"] not in SYSTEM_NAMESPACES]
         yield Section("Pods", tuple(_pod_lines(living, spaces, facts.installation)))
 
 
@@ -38,17 +43,12 @@ def _namespace(found: Json) -> Namespace:
     return Namespace(metadata["name"], metadata.get("labels") or {}, metadata.get("annotations") or {})
 
 
-def _lives(pod: Json) -> bool:
-    ended = (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
-    return not ended and not pod["metadata"].get("deletionTimestamp")
-
-
 def _namespace_lines(found: list[Json], installation: Installation) -> Iterator[Line]:
     spaces = [_namespace(item) for item in found]
     opted_in = [space for space in spaces if space.opted_in and space.name not in SYSTEM_NAMESPACES]
     names = ", ".join(some([space.name for space in opted_in]))
     yield (
-        good(f"{len(opted_in)} opted in: {names}")
+        good(f"{count(len(opted_in), 'namespace')} opted in: {names}")
         if opted_in
         else worth_knowing("no namespace is opted in", "injector enable NAMESPACE --restart")
     )
@@ -83,11 +83,11 @@ def _namespace_warnings(found: list[Json]) -> Iterator[Line]:
 def _pod_lines(pods: list[Json], spaces: dict[str, Namespace], installation: Installation) -> Iterator[Line]:
     known = [(pod, spaces[pod["metadata"]["namespace"]]) for pod in pods if pod["metadata"]["namespace"] in spaces]
     meshed = [pod for pod, _ in known if proxy_container(pod) is not None]
-    yield good(f"{len(meshed)} run with a proxy")
+    yield good(f"{count(len(meshed), 'pod')} with a proxy")
     yield from _without_proxy(known, installation)
     yield from _troubled(meshed)
+    yield from _outdated(known, installation)
     yield from _exempt(known, installation)
-    yield from _other_images(meshed, installation)
     yield from _own_bypasses(known)
 
 
@@ -96,10 +96,13 @@ def _without_proxy(known: list[tuple[Json, Namespace]], installation: Installati
     if not findings:
         yield good("every pod that asks for the mesh has a proxy")
         return
-    concerned = sorted({pod["metadata"]["namespace"] for pod, _ in findings})
+    rolled = {pod["metadata"]["namespace"] for pod, _ in findings if Workload.of(pod).kind in _ROLLED}
+    alone = [_name(pod) for pod, _ in findings if Workload.of(pod).kind not in _ROLLED]
+    remedy = [f"injector enable {name} --restart" for name in some(sorted(rolled))]
+    remedy += ["nothing rolls these, make them anew yourself: " + ", ".join(some(alone))] if alone else []
     yield bad(
-        f"{len(findings)} ask for the mesh and run without a proxy",
-        *(f"injector enable {name} --restart" for name in some(concerned)),
+        f"{count(len(findings), 'pod')} without a proxy, though asking for one",
+        *remedy,
         details=some([f"{_name(pod)}: {found.message}" for pod, found in findings]),
     )
 
@@ -127,17 +130,25 @@ def _exempt(known: list[tuple[Json, Namespace]], installation: Installation) -> 
                 counted[review.reason] += 1
     if counted:
         details = [f"{count} because {reason.sentence} ({reason})" for reason, count in counted.most_common()]
-        yield worth_knowing(f"{sum(counted.values())} are exempt from the mesh", details=details)
+        yield worth_knowing(f"{count(sum(counted.values()), 'pod')} exempt from the mesh", details=details)
 
 
-def _other_images(meshed: Iterable[Json], installation: Installation) -> Iterator[Line]:
-    images = Counter(str((proxy_container(pod) or {}).get("image", "")) for pod in meshed)
-    images.pop(installation.proxy_image, None)
-    if images:
+def _outdated(known: list[tuple[Json, Namespace]], installation: Installation) -> Iterator[Line]:
+    """Pods whose proxy is not the one that they would be given now. The workload's name is theirs to keep: asking for
+    every owner would be a request each, and says nothing about settings."""
+    found: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    for pod, space in known:
+        proxy = proxy_container(pod)
+        if proxy is None:
+            continue
+        workload = Workload(env_value(proxy, "INJECTOR_WORKLOAD_KIND"), env_value(proxy, "INJECTOR_WORKLOAD_NAME"))
+        if changes := differences(pod, space, installation, workload):
+            found[f"{workload.kind} {space.name}/{workload.name}", changes] += 1
+    if found:
         yield worth_knowing(
-            f"{sum(images.values())} run another proxy than the installation's {installation.proxy_image}",
-            "they take the new one when they are next replaced (kubectl rollout restart)",
-            details=some([f"{count} run {image}" for image, count in images.most_common()]),
+            f"{count(found.total(), 'pod')} with other settings than they would get now",
+            "they take them when they are replaced: injector enable NAMESPACE --restart",
+            details=some([f"{number} of {owner}: {'; '.join(how)}" for (owner, how), number in sorted(found.items())]),
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from injector.cli.options import ContextOption, KubeconfigOption, Report, ReportOption, examples
-from injector.cli.outcome import ExitCode
+from injector.cli.outcome import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 NAME: Final = "check"
 EXAMPLES: Final = examples("injector check", "injector check -o json", "injector check --probe-namespace shop")
+
+_UNREACHABLE: Final = (
+    "is the right cluster chosen? kubectl config get-contexts; injector check --context NAME",
+    "does it answer at all? kubectl version",
+)
 
 
 def run(
@@ -36,22 +41,28 @@ def run(
     """
     from injector.cli.checks import control_plane, members
     from injector.cli.checks.facts import read_facts
-    from injector.cli.checks.lines import all_good
+    from injector.cli.checks.lines import Section, all_good, bad
     from injector.cli.cluster import in_cluster
     from injector.cli.documents.write import to_json
-    from injector.cli.terminal import emit, show
+    from injector.cli.terminal import emit, report
 
-    facts = in_cluster(kubeconfig, context, lambda kube: read_facts(kube, probe_namespace))
-    now = datetime.datetime.now(datetime.UTC)
-    found = [*control_plane.sections(facts, now), *members.sections(facts)]
+    code = ExitCode.FAILED
+    try:
+        facts = in_cluster(kubeconfig, context, lambda kube: read_facts(kube, probe_namespace))
+    except CommandError as failed:
+        code = failed.code
+        found = [Section("Kubernetes", tuple(bad(fault, *_UNREACHABLE) for fault in failed.faults))]
+    else:
+        now = datetime.datetime.now(datetime.UTC)
+        found = [*control_plane.sections(facts, now), *members.sections(facts)]
     if output is Report.JSON:
         emit(to_json({"ok": all_good(found), "sections": [dataclasses.asdict(section) for section in found]}))
     else:
         for section in found:
             for line in _section_lines(section):
-                show(line)
+                report(line)
     if not all_good(found):
-        raise typer.Exit(ExitCode.FAILED)
+        raise typer.Exit(code)
 
 
 def _section_lines(section: "Section") -> Iterator["Text | str"]:

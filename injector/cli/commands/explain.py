@@ -106,7 +106,7 @@ def _print(
     lines: Iterator["Text | str"],
 ) -> None:
     from injector.cli.documents.write import to_json
-    from injector.cli.terminal import emit, note, show
+    from injector.cli.terminal import emit, note, report
 
     for said in notes:
         note(f"note: {said}")
@@ -114,7 +114,7 @@ def _print(
         emit(to_json(dataclasses.asdict(explanation)))
         return
     for line in lines:
-        show(line)
+        report(line)
 
 
 def _pod_lines(it: "PodExplanation") -> Iterator["Text | str"]:
@@ -139,6 +139,7 @@ def _pod_lines(it: "PodExplanation") -> Iterator["Text | str"]:
 
 
 def _namespace_lines(it: "NamespaceExplanation") -> Iterator["Text | str"]:
+    from injector.cli.checks.lines import count
     from injector.cli.terminal import styled
 
     yield styled((f"Namespace {it.name}", "bold"))
@@ -147,9 +148,9 @@ def _namespace_lines(it: "NamespaceExplanation") -> Iterator["Text | str"]:
     yield from _listed("Pod Security", (it.pod_security,) if it.pod_security else (), style="yellow")
     yield from _setting_lines(it.settings)
     yield from _listed("What bypasses the mesh", it.bypasses, empty="nothing")
-    yield from _listed(f"{len(it.meshed_pods)} pods in the mesh", _cut(list(it.meshed_pods)))
+    yield from _listed(f"{count(len(it.meshed_pods), 'pod')} in the mesh", _cut(list(it.meshed_pods)))
     yield from _listed(
-        f"{len(it.other_pods)} pods not in the mesh", _cut([f"{pod}: {why}" for pod, why in it.other_pods])
+        f"{count(len(it.other_pods), 'pod')} not in the mesh", _cut([f"{pod}: {why}" for pod, why in it.other_pods])
     )
     yield from _listed("Warnings", it.warnings, style="yellow")
 

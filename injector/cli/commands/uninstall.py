@@ -34,6 +34,7 @@ def run(
     It refuses, and lists them, while pods with a proxy run: `injector disable NAMESPACE --restart` takes them out. The
     webhook configuration goes first, so that at no moment a pod waits for a webhook that is gone. Annotations stay.
     """
+    from injector.cli.checks.lines import count
     from injector.cli.cluster import in_cluster
     from injector.cli.removal import meshed_pods, removal_order, remove
     from injector.cli.terminal import note, show
@@ -43,9 +44,9 @@ def run(
         if meshed and not dry_run:
             more = [f"and {len(meshed) - _LISTED} more"] if len(meshed) > _LISTED else []
             advice = "take them out with `injector disable NAMESPACE --restart`, or leave them as they are with --force"
-            raise CommandError(f"{len(meshed)} pods run with a proxy; {advice}", *meshed[:_LISTED], *more)
+            raise CommandError(f"{count(len(meshed), 'pod')} with a proxy; {advice}", *meshed[:_LISTED], *more)
         if meshed:
-            note(f"would refuse: {len(meshed)} pods run with a proxy")
+            note(f"would refuse: {count(len(meshed), 'pod')} with a proxy")
         for resource, name in removal_order():
             if dry_run:
                 show(f"{resource.kind} {name}")

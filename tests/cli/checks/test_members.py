@@ -46,8 +46,8 @@ def test_a_good_mesh() -> None:
     found = lines([opted_in("shop"), namespace("plain")], [meshed(pod("a", "shop")), pod("b", "plain")])
     assert [line.status for line in found] == [Status.GOOD] * 3
     assert [line.text for line in found] == [
-        "1 opted in: shop",
-        "1 run with a proxy",
+        "1 namespace opted in: shop",
+        "1 pod with a proxy",
         "every pod that asks for the mesh has a proxy",
     ]
 
@@ -105,15 +105,19 @@ def test_pods_without_a_proxy_are_listed_with_what_to_do() -> None:
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     bad = pod("bad", "shop", containers=[{"name": "c", "image": "x", "ports": [{"containerPort": 4143}]}])
     pods = [pod("late", "shop"), bad, ended, leaving, pod("own", "plain", {INJECT: "enabled"})]
-    line = find(lines([opted_in("shop"), namespace("plain")], pods), "run without a proxy")
+    pods[0]["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "web-1", "controller": True}]
+    line = find(lines([opted_in("shop"), namespace("plain")], pods), "without a proxy")
     assert line.status is Status.BAD
-    assert line.text.startswith("3 ask for the mesh")
+    assert line.text == "3 pods without a proxy, though asking for one"
     assert [detail.partition(":")[0] for detail in line.details] == ["shop/late", "shop/bad", "plain/own"]
-    assert line.remedy == ("injector enable plain --restart", "injector enable shop --restart")
+    assert line.remedy == (
+        "injector enable shop --restart",
+        "nothing rolls these, make them anew yourself: shop/bad, plain/own",
+    )
 
 
 def test_long_lists_are_cut_and_counted() -> None:
-    line = find(lines([opted_in("shop")], [pod(f"p{number}", "shop") for number in range(14)]), "run without a proxy")
+    line = find(lines([opted_in("shop")], [pod(f"p{number}", "shop") for number in range(14)]), "without a proxy")
     assert len(line.details) == 11
     assert line.details[-1] == "and 4 more"
 
@@ -125,7 +129,7 @@ def test_exempt_pods_are_counted_by_reason() -> None:
         pod("c", "shop", {INJECT: "disabled"}),
     ]
     line = find(lines([opted_in("shop")], pods), "exempt")
-    assert line.text == "3 are exempt from the mesh"
+    assert line.text == "3 pods exempt from the mesh"
     assert [detail.split()[0] for detail in line.details] == ["2", "1"]
     assert "(host-network)" in line.details[0]
 
@@ -142,9 +146,16 @@ def test_a_mesh_container_that_cannot_run_is_told() -> None:
     assert line.remedy[0] == "kubectl logs -n shop a -c injector-init"
 
 
-def test_proxies_of_another_image_are_noted() -> None:
+def test_pods_with_other_settings_are_noted_by_workload() -> None:
     old = meshed(pod("a", "shop"))
     old["spec"]["initContainers"][1]["image"] = "proxy:old"
-    line = find(lines([opted_in("shop")], [old, meshed(pod("b", "shop"))]), "another proxy")
-    assert line.text.startswith("1 run another proxy")
-    assert line.details == ("1 run proxy:old",)
+    line = find(lines([opted_in("shop")], [old, meshed(pod("b", "shop"))]), "other settings")
+    assert line.text == "1 pod with other settings than they would get now"
+    wanted = INSTALLATION.proxy_image
+    assert line.details == (f"1 of Pod shop/a: injector-proxy: image 'proxy:old' would be {wanted!r}",)
+
+
+def test_a_deployment_s_pods_are_not_outdated_for_being_owned_by_a_replica_set() -> None:
+    value = meshed(pod("web-1-x", "shop"))
+    value["metadata"]["ownerReferences"] = [{"kind": "ReplicaSet", "name": "web-1", "controller": True}]
+    assert all("other settings" not in line.text for line in lines([opted_in("shop")], [value]))
