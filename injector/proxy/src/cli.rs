@@ -1,4 +1,4 @@
-//! The command line: four words, no flags. Everything else comes by environment (see `config`).
+//! The command line: a few words, no flags. Everything else comes by environment (see `config`).
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -13,10 +13,11 @@ usage: injector-proxy COMMAND
 
   run        carry the pod's connections until SIGTERM; settings come from INJECTOR_* variables
   init       apply the pod's redirection rules (INJECTOR_IPTABLES_RULES, INJECTOR_IP6TABLES_RULES) and check them
+  await      wait until the proxy that runs here is ready, at most a minute (the sidecar's postStart hook)
   version    print the version
   --help     print this
 
-exit codes: 0 done, 64 a bad command line or setting (all of them are listed), 69 the machine refused something
+exit codes: 0 done, 1 waited in vain, 64 a bad command line or setting (all of them are listed), 69 the machine refused something
 ";
 
 /// A bad command line or bad settings (`EX_USAGE` of sysexits.h).
@@ -32,6 +33,8 @@ pub enum Command {
     Run,
     /// Be the init container.
     Init,
+    /// Wait until the proxy is ready.
+    Await,
     /// Print the version.
     Version,
     /// Print the help.
@@ -44,13 +47,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
     match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["run"] => Ok(Command::Run),
         ["init"] => Ok(Command::Init),
+        ["await"] => Ok(Command::Await),
         ["version" | "--version" | "-V"] => Ok(Command::Version),
         ["help" | "--help" | "-h"] => Ok(Command::Help),
-        [] => Err("expected a command: run, init, version or --help".to_owned()),
-        [command @ ("run" | "init" | "version" | "help"), extra, ..] => {
+        [] => Err("expected a command: run, init, await, version or --help".to_owned()),
+        [command @ ("run" | "init" | "await" | "version" | "help"), extra, ..] => {
             Err(format!("{command} takes no arguments, got {extra:?}; settings come from INJECTOR_* variables"))
         }
-        [other, ..] => Err(format!("unknown command {other:?}; expected run, init, version or --help")),
+        [other, ..] => Err(format!("unknown command {other:?}; expected run, init, await, version or --help")),
     }
 }
 
@@ -87,6 +91,7 @@ mod tests {
     fn each_command_has_its_word() {
         assert_eq!(parsed(&["run"]), Ok(Command::Run));
         assert_eq!(parsed(&["init"]), Ok(Command::Init));
+        assert_eq!(parsed(&["await"]), Ok(Command::Await));
         assert_eq!(parsed(&["version"]), Ok(Command::Version));
         assert_eq!(parsed(&["--version"]), Ok(Command::Version));
         assert_eq!(parsed(&["--help"]), Ok(Command::Help));

@@ -6,13 +6,14 @@ use std::time::Instant;
 use injector_proxy::cli::{self, Command};
 use injector_proxy::config::Config;
 use injector_proxy::proxy::Proxy;
-use injector_proxy::{drain, harden, init, log};
+use injector_proxy::{await_ready, drain, harden, init, log};
 
 fn main() -> ExitCode {
     let started = Instant::now();
     match cli::parse(std::env::args_os().skip(1)) {
         Ok(Command::Run) => run(started),
         Ok(Command::Init) => init::main(),
+        Ok(Command::Await) => await_ready::main(),
         Ok(Command::Version) => cli::say(&cli::version()),
         Ok(Command::Help) => cli::say(cli::HELP),
         Err(fault) => cli::fail(cli::EXIT_USAGE, &[fault]),
