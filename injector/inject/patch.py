@@ -29,7 +29,7 @@ def repair(spec: Json, wanted: Json) -> list[Operation]:
     operations: list[Operation] = []
     actual = spec.get("initContainers") or []
     if len(actual) != len(wanted["initContainers"]) or not all(map(same, actual, wanted["initContainers"])):
-        operations.append({"op": "replace", "path": "/spec/initContainers", "value": wanted["initContainers"]})
+        operations.append(_add("/spec/initContainers", wanted["initContainers"]))  # there or not (RFC 6902, 4.1)
     pairs = zip(spec.get("containers") or (), wanted["containers"], strict=True)
     operations += [
         {"op": "replace", "path": f"/spec/containers/{index}/{field}", "value": target[field]}
