@@ -33,6 +33,11 @@ class Certificate:
     not_after: datetime
     names: frozenset[str] = frozenset()
 
+    @property
+    def made(self) -> datetime:
+        """When it was made, as far as its dates tell."""
+        return self.not_before + BACKDATE
+
     def valid(self, now: datetime) -> bool:
         """Whether a client with this clock accepts its dates."""
         return self.not_before <= now < self.not_after

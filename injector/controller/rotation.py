@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from injector.controller.pki import BACKDATE, Certificate
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from injector.controller.pki import Certificate
 
 # Renewed after two thirds of the lifetime, and up to a twentieth later, by a number that belongs to the certificate: a
 # thousand clusters installed by the same pipeline do not renew in the same minute, and all replicas agree when.
@@ -87,9 +87,9 @@ class Plan:
 
 def due(certificate: Certificate) -> datetime:
     """When a certificate is to be renewed."""
-    lifetime = certificate.not_after - certificate.not_before
+    lifetime = certificate.not_after - certificate.made
     own = int(certificate.id[:8], 16) / 2**32
-    return certificate.not_before + lifetime * (RENEW_AFTER + RENEW_SPREAD * own)
+    return certificate.made + lifetime * (RENEW_AFTER + RENEW_SPREAD * own)
 
 
 def bundle(state: State, now: datetime) -> tuple[Certificate, ...]:
@@ -158,4 +158,4 @@ def _retire_moment(state: State, current: Certificate, now: datetime) -> datetim
     """When the previous CAs may go: some time after a leaf of the current one has taken over."""
     if state.leaf is None or state.leaf_issuer != current.id:
         return now + RETIRE_AFTER
-    return state.leaf.not_before + BACKDATE + RETIRE_AFTER
+    return state.leaf.made + RETIRE_AFTER

@@ -34,8 +34,8 @@ DEFAULT_TIMEOUT_SECONDS = 10.0
 PAGE_SIZE = 250
 # The API server ends a watch after this long (spread, so that all watches of all replicas do not end together).
 WATCH_SECONDS = (240, 300)
-# With bookmarks a living watch says something about once a minute. Longer silence cannot be told from a peer that
-# vanished, and reconnecting from the last resourceVersion costs next to nothing.
+# Silence cannot be told from a peer that vanished: bookmarks come about once a minute, but not where nothing of a kind
+# ever changes. Asking again from the last resourceVersion costs next to nothing.
 WATCH_SILENCE_SECONDS = 75.0
 
 _METADATA = "application/json;as=PartialObjectMetadata{list};g=meta.k8s.io;v=v1"
@@ -173,7 +173,7 @@ class KubeClient:
         field_selector: str = "",
         metadata_only: bool = False,
     ) -> AsyncGenerator[tuple[str, Object], None]:
-        """Events (type, object) after `resource_version`, until the server or silence ends the stream.
+        """Events (type, object) after `resource_version`, until the server or long silence ends the stream.
 
         An ERROR event is raised as the `KubeError` it stands for, `Gone` among them.
         """
@@ -194,6 +194,8 @@ class KubeClient:
             async with contextlib.aclosing(_events(response, path)) as events:
                 async for event in events:
                     yield event
+        except aiohttp.SocketTimeoutError:
+            return
         except (aiohttp.ClientError, TimeoutError, OSError, LineTooLong, orjson.JSONDecodeError) as error:
             raise Unreachable(f"watch {path}: the stream broke: {_why(error)}") from error
 

@@ -30,6 +30,8 @@ Key = tuple[str, str]
 # stay blind after an outage, because expired or deleted certificates are to be repaired within a minute.
 RETRY_BASE_SECONDS = 0.2
 RETRY_CAP_SECONDS = 15.0
+# A stream that ends sooner and says nothing is as good as an error, and not to become a busy loop.
+SHORT_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -88,9 +90,7 @@ class Informer(Generic[T]):
             try:
                 if not self._resource_version:
                     await self._list()
-                if not await self._watch():
-                    # A stream that ends at once and says nothing is not to become a busy loop.
-                    await asyncio.sleep(self._backoff.next_delay())
+                await self._watch()
             except Gone:
                 # Our place in history is forgotten: only a new list can say what happened since.
                 self._resource_version = ""
@@ -128,8 +128,8 @@ class Informer(Generic[T]):
         for key, kept in fresh.items():
             self.put(key, kept)
 
-    async def _watch(self) -> bool:
-        """Follow one stream to its end; whether it said anything."""
+    async def _watch(self) -> None:
+        """Follow one stream to its end."""
         chosen = self._selection
         stream = self._kube.watch(
             chosen.resource,
@@ -139,7 +139,8 @@ class Informer(Generic[T]):
             field_selector=chosen.field_selector,
             metadata_only=chosen.metadata_only,
         )
-        said_anything = False
+        clock = asyncio.get_running_loop().time
+        began, said_anything = clock(), False
         async with contextlib.aclosing(stream) as events:
             async for kind, item in events:
                 said_anything = True
@@ -149,7 +150,8 @@ class Informer(Generic[T]):
                 elif kind == "DELETED":
                     self.put(_key(item), None)
                 self._resource_version = item["metadata"]["resourceVersion"]
-        return said_anything
+        if not said_anything and clock() - began < SHORT_SECONDS:
+            await asyncio.sleep(self._backoff.next_delay())
 
     def put(self, key: Key, new: T | None) -> None:
         """Keep this projection for `key`. For owners who judge an object anew; the watch itself calls it as well."""
