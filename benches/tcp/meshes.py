@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import socket
 import subprocess
 from dataclasses import dataclass, field
@@ -114,11 +115,11 @@ def all_links(*names: str) -> Iterator[dict[str, Link]]:
 
 
 def proxy_binary() -> Path:
-    """The release build of the proxy."""
-    binary = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "injector-proxy"
+    """The proxy as the image has it; scripts/bench builds it."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    binary = target / f"{platform.machine()}-unknown-linux-gnu" / "release" / "injector-proxy"
     if not binary.exists():
-        manifest = "injector/proxy/Cargo.toml"
-        raise BenchError(f"expected {binary}: cargo build --release --manifest-path {manifest} makes it")
+        raise BenchError(f"expected the proxy's static release build at {binary}; scripts/bench makes it")
     return binary
 
 
