@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from injector.cli.outcome import CommandError, ExitCode
-from injector.kube.errors import KubeError
+from injector.kube.errors import KubeError, NotFound
 
 if TYPE_CHECKING:
     from injector.kube.client import KubeClient
@@ -27,4 +27,6 @@ def in_cluster(
     try:
         return asyncio.run(session())
     except KubeError as error:
-        raise CommandError(str(error), code=ExitCode.CLUSTER) from error
+        # What is not there was answered well enough; everything else is the cluster's failure.
+        code = ExitCode.FAILED if isinstance(error, NotFound) else ExitCode.CLUSTER
+        raise CommandError(str(error), code=code) from error

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from injector.cli.answers import further_warnings
 from injector.cli.outdated import differences
 from injector.inject.annotations import SETTINGS
 from injector.inject.installation import Installation
@@ -84,7 +85,7 @@ def explain_pod(pod: Json, namespace: Namespace, installation: Installation, wor
         settings=_settings(resolution.settings.origins, own, namespace, installation) if concerned else (),
         bypasses=tuple(resolution.settings.bypasses()) if concerned else (),
         redirection=tuple(describe(resolution.settings, proxy_uid=installation.proxy_uid)) if concerned else (),
-        warnings=review.warnings,
+        warnings=further_warnings(review),
     )
 
 

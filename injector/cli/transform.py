@@ -85,7 +85,9 @@ def _verdict(change: "Change") -> str:
 
 
 def _warnings(change: "Change") -> tuple[str, ...]:
-    return change.review.warnings if change.review else ()
+    from injector.cli.answers import further_warnings
+
+    return further_warnings(change.review) if change.review else ()
 
 
 def _change_lines(change: "Change", context: "Context | None") -> Iterator["Text | str"]:

@@ -1,16 +1,15 @@
 """Commands run in this process, as the console script runs them, and a cluster that is a dictionary."""
 
+import contextlib
 import io
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from injector.cli import main as main_module
-from injector.cli.outcome import CommandError, ExitCode
 from injector.kube.errors import KubeError, NotFound
 from injector.kube.resources import Resource
 
@@ -118,17 +117,9 @@ def kube(monkeypatch: pytest.MonkeyPatch) -> FakeKube:
     """The cluster that every command of the test talks to."""
     fake = FakeKube()
 
-    def in_cluster(kubeconfig: Path | None, context: str | None, work: Callable[[Any], Awaitable[Any]]) -> Any:
-        import asyncio
+    @contextlib.asynccontextmanager
+    async def connect(**_: Any) -> AsyncIterator[FakeKube]:
+        yield fake
 
-        async def session() -> Any:
-            return await work(fake)
-
-        try:
-            return asyncio.run(session())
-        except KubeError as error:
-            raise CommandError(str(error), code=ExitCode.CLUSTER) from error
-
-    for module in ("cluster", "adoption", "live"):
-        monkeypatch.setattr(f"injector.cli.{module}.in_cluster", in_cluster)
+    monkeypatch.setattr("injector.kube.client.connect", connect)
     return fake

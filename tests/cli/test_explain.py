@@ -135,7 +135,7 @@ def test_the_command_in_words(run: Run, kube: FakeKube) -> None:
         assert part in out
 
 
-def test_what_is_not_there_exits_3(run: Run, kube: FakeKube) -> None:
+def test_what_is_not_there_exits_1(run: Run, kube: FakeKube) -> None:
     result = run("explain", "pod", "a", "-n", "shop")
-    assert (result.code, result.out) == (3, "")
+    assert (result.code, result.out) == (1, "")
     assert "not found" in result.err
