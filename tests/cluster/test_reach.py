@@ -31,8 +31,9 @@ def test_an_init_container_calls_a_service_through_the_sidecar(meshed: Sandbox, 
 
 def test_a_pod_reaches_itself_by_service_address_and_localhost(meshed: Sandbox) -> None:
     (pod,) = meshed.start(pods.pod("self"))
-    v4, v6 = meshed.create(pods.service("self")).object["spec"]["clusterIPs"]
-    hosts = (v4, f"[{v6}]", "self")
+    # Not named like the pod, whose own name /etc/hosts resolves to its address.
+    v4, v6 = meshed.create(pods.service("mirror", selects="self")).object["spec"]["clusterIPs"]
+    hosts = (v4, f"[{v6}]", "mirror")
     wait_reachable(pod, *hosts)
 
     for host in hosts:

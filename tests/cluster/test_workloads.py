@@ -7,6 +7,7 @@ from tests.cluster.support import pods
 from tests.cluster.support.kinds import Json
 from tests.cluster.support.sandbox import Sandbox
 from tests.cluster.support.traffic import counted_exchange
+from tests.cluster.support.waiting import eventually
 
 KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "Pod")
 
@@ -54,7 +55,9 @@ def test_metrics_carry_the_names_that_kubernetes_has_for_the_pod(meshed: Sandbox
     assert info["version"]
 
 
-def test_deployment_stays_reachable_by_its_service_while_it_rolls(meshed: Sandbox, nodes: tuple[str, str]) -> None:
+def test_a_rolled_out_deployment_is_meshed_anew_and_reached_by_its_service(
+    meshed: Sandbox, nodes: tuple[str, str]
+) -> None:
     (client,) = meshed.start(pods.pod("client", node=nodes[0]))
     strategy = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     meshed.create(pods.workload("Deployment", "server", pods.spec(), replicas=2, strategy=strategy))
@@ -65,7 +68,13 @@ def test_deployment_stays_reachable_by_its_service_while_it_rolls(meshed: Sandbo
     meshed.api.patch("Deployment", "server", change, meshed.name)
 
     meshed.kubectl("rollout", "status", "deployment/server", "--timeout=60s")
-    after = meshed.wait_pods("server", 2)
-    assert before.isdisjoint(pod.name for pod in after)
-    assert all(pod.meshed for pod in after)
-    assert client.app_json("get", f"http://server:{pods.HTTP}/")["pod"] in {pod.name for pod in after}
+    after = {pod.name: pod for pod in meshed.wait_pods("server", 2)}
+    assert before.isdisjoint(after)
+    assert all(pod.meshed for pod in after.values())
+    answering = eventually(
+        lambda: client.app_json("get", f"http://server:{pods.HTTP}/")["pod"],
+        lambda name: name in after,
+        seconds=30,
+        what="the Service leads to a new pod",
+    )
+    assert after[answering].metrics().connections("inbound") > 0
