@@ -13,15 +13,16 @@ uncaptured: Callable[[], AbstractContextManager[None]] = nullcontext
 def step(what: str) -> Iterator[None]:
     """Announce a step of seconds or minutes, and say how long it took."""
     started = time.monotonic()
-    _say(f"  {what} …")
+    say(f"  {what} …")
     try:
         yield
     except BaseException:
-        _say(f"  {what} failed after {time.monotonic() - started:.1f} s")
+        say(f"  {what} failed after {time.monotonic() - started:.1f} s")
         raise
-    _say(f"  {what}: {time.monotonic() - started:.1f} s")
+    say(f"  {what}: {time.monotonic() - started:.1f} s")
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """One line, now."""
     with uncaptured():
         print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""An enemy in a pod, who can reach the webhook's Service."""

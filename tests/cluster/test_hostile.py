@@ -1,0 +1,168 @@
+"""An enemy in a pod talks to the webhook directly: a clear refusal or a closed connection, and nobody else notices."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from injector.runtime.limits import MIB, REVIEWS
+from tests.cluster.hostile import enemy
+from tests.cluster.support import mesh as meshes
+from tests.cluster.support import pods
+from tests.cluster.support.api import Api
+from tests.cluster.support.errors import ApiError
+from tests.cluster.support.mesh import Mesh
+from tests.cluster.support.progress import say
+from tests.cluster.support.sandbox import Pod, Sandbox
+from tests.cluster.support.webhook import WEBHOOK, replicas, reviews, samples
+
+CLOSED: Final = 0
+PROGRAM: Final = Path(enemy.__file__).read_text()
+
+ANSWERS: Final = {
+    "not JSON": (400, "expected an AdmissionReview as JSON"),
+    "an empty body": (400, "expected an AdmissionReview as JSON"),
+    "a list": (400, "expected an AdmissionReview object, got a list"),
+    "10,000 levels": (400, "expected an AdmissionReview as JSON"),
+    "half a review": (400, "expected an AdmissionReview as JSON"),
+    "no text but bytes": (400, "expected an AdmissionReview as JSON"),
+    "another kind": (400, "expected a review of v1 Pod at /mutate/pods, got 'v1 Secret'"),
+    "another version of the review": (400, "expected admission.k8s.io/v1 AdmissionReview"),
+    "no uid": (400, "expected a text in request.uid, got nothing"),
+    "no object": (400, "expected an object in request.object, got nothing"),
+    "another path": (404, ""),
+    "another method": (405, ""),
+    "100 MB, announced": (413, "body too large"),
+    "100 MB, not announced": (413, "body too large"),
+    "1 MB of headers": (431, "headers too large"),
+    "no HTTP": (400, "malformed request"),
+    "no TLS": (CLOSED, ""),
+    "no word after connecting": (CLOSED, ""),
+    "headers, slowly": (408, "headers too slow"),
+    "a body, slowly": (408, "body too slow"),
+    "a second request before the first answer": (400, "malformed request"),
+}
+
+SLOWEST_SECONDS: Final = 2 + max(REVIEWS.handshake_seconds, REVIEWS.header_seconds, REVIEWS.body_seconds)
+"""An enemy is shown the door after the limit, and 2 s for two slow cores."""
+
+FLOOD_SECONDS: Final = 10.0
+P99_SECONDS: Final = 2.5
+"""Of the API server's reviews during a flood: half of the 5 s that it would wait. Without a flood it is some 10 ms.
+Here all share two cores, and one body of 6 MB is 0.2 s of work that no other's turn interrupts."""
+
+REVIEWERS: Final = 4
+"""Pods created at a time, as by as many controllers."""
+
+PARSED_BYTES: Final = 128 * MIB
+"""One body of 7 MiB as Python objects, its patch, and what the allocator keeps of both."""
+
+
+@pytest.fixture(scope="module")
+def hostile(mesh: Mesh) -> Iterator[Pod]:
+    """A pod outside the mesh that has Python, half a core, and the worst intentions."""
+    sandbox = Sandbox(mesh.cluster, mesh.api, "hostile")
+    image = next(name for name in meshes.image_names() if "/controller" in name)
+    container = {
+        "name": pods.APP,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python", "-c", "import signal; signal.pause()"],
+        "resources": {"limits": {"cpu": "500m", "memory": "1Gi"}},
+    }
+    try:
+        sandbox.open(meshed=False)
+        (pod,) = sandbox.start(pods.pod("enemy", pods.spec(container)))
+        yield pod
+    finally:
+        sandbox.remove()
+
+
+def run(hostile: Pod, *words: str) -> Any:
+    return json.loads(hostile.exec("python", "-c", PROGRAM, *words))
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_wrong_body_gets_a_clear_answer_or_a_closed_connection(hostile: Pod, name: str) -> None:
+    status, text = ANSWERS[name]
+    answer = run(hostile, "say", name)
+    assert (answer["status"], text in answer["text"]) == (status, True), answer
+    assert answer["seconds"] < SLOWEST_SECONDS
+    assert answer["sent"] < REVIEWS.body_bytes + 4 * MIB, "more was taken than may be, and what sockets hold"
+
+
+def test_1_000_levels_are_answered_as_a_pod_of_a_wrong_shape_or_refused(hostile: Pod) -> None:
+    answer = run(hostile, "say", "1,000 levels")
+    assert answer["status"] == 200, answer
+    assert "spec: expected an object, got a list" in answer["text"]
+
+
+@dataclass
+class Reviewed:
+    """How the API server fared with pods of the mesh meanwhile."""
+
+    seconds: list[float] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def quantile(self, part: float) -> float:
+        """0.5 for the median, 0.99 for the slowest in a hundred."""
+        return sorted(self.seconds)[int(len(self.seconds) * part)]
+
+
+def review(sandbox: Sandbox, until: threading.Event, seen: Reviewed) -> None:
+    """Pods created (and not stored) one after the other, 20 a second at most, each to be injected."""
+    while not until.wait(0.05):
+        began = time.monotonic()
+        try:
+            answer = sandbox.api.create(pods.pod("web"), sandbox.name, dry_run=True)
+            if "initContainers" not in answer.object["spec"]:
+                seen.failures.append("a pod without a sidecar")
+        except ApiError as error:
+            seen.failures.append(str(error))
+        seen.seconds.append(time.monotonic() - began)
+
+
+def memory(api: Api) -> dict[str, float]:
+    """Resident bytes of each webhook process; it names itself by its start."""
+    found = samples(api, WEBHOOK, "process_resident_memory_bytes")
+    return {pod["metadata"]["name"]: value for pod, (_, value) in zip(replicas(api, WEBHOOK), found, strict=True)}
+
+
+def test_a_flood_leaves_memory_flat_and_the_api_server_answered(api: Api, hostile: Pod, meshed: Sandbox) -> None:
+    run(hostile, "flood", "3", meshed.name)  # what an allocator keeps for good, it has now
+    before, errors = memory(api), reviews(api)["error", "internal"]
+    over, seen = threading.Event(), Reviewed()
+    peak = dict(before)
+
+    def weigh() -> None:
+        while not over.wait(0.5):
+            for name, resident in memory(api).items():
+                peak[name] = max(peak[name], resident)
+
+    threads = [threading.Thread(target=weigh)]
+    threads += [threading.Thread(target=review, args=(meshed, over, seen)) for _ in range(REVIEWERS)]
+    for thread in threads:
+        thread.start()
+    try:
+        outcomes: dict[str, int] = run(hostile, "flood", str(FLOOD_SECONDS), meshed.name)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+    grown = {name: round((peak[name] - before[name]) / MIB) for name in before}
+    p50, p99 = seen.quantile(0.5), seen.quantile(0.99)
+    say(f"  answers to the enemy: {outcomes}; memory grew by {grown} MiB")
+    say(f"  the API server's {len(seen.seconds)} reviews meanwhile: p50 {p50:.2f} s, p99 {p99:.2f} s")
+    assert sum(outcomes.values()) > 100, "this was no flood"
+    assert seen.failures == []
+    assert p99 < P99_SECONDS
+    bound = REVIEWS.held_bytes + PARSED_BYTES
+    assert all(peak[name] < before[name] + bound for name in before)
+    assert reviews(api)["error", "internal"] == errors
+    assert all(pod["status"]["containerStatuses"][0]["restartCount"] == 0 for pod in replicas(api, WEBHOOK))
