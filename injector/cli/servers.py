@@ -15,7 +15,7 @@ class LogLevel(StrEnum):
 
     DEBUG = "debug"
     INFO = "info"
-    WARNING = "warning"
+    WARN = "warn"
     ERROR = "error"
 
 

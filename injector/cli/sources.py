@@ -46,22 +46,28 @@ def _texts(source: str, *, recursive: bool) -> list[tuple[str, bytes]]:
         return [("standard input", sys.stdin.buffer.read(MAX_BYTES + 1))]
     if source.lower().startswith(_SCHEMES):
         return [(source, _fetch(source))]
-    path = Path(source)
+    try:
+        return [(str(path), _read(path)) for path in _files(Path(source), recursive=recursive)]
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename and str(error.filename) != source else ""
+        raise UnreadableError(where + (error.strerror or str(error))) from error
+    except ValueError as error:  # a name that no file can have
+        raise UnreadableError(str(error)) from error
+
+
+def _files(path: Path, *, recursive: bool) -> list[Path]:
     if not path.is_dir():
-        return [(source, _read(path))]
+        return [path]
     entries = sorted(path.rglob("*") if recursive else path.iterdir())
     found = [entry for entry in entries if entry.suffix in _SUFFIXES and entry.is_file()]
     if not found:
         raise UnreadableError(f"no {', '.join(sorted(_SUFFIXES))} file in this directory")
-    return [(str(entry), _read(entry)) for entry in found]
+    return found
 
 
 def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UnreadableError(error.strerror or str(error)) from error
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def _fetch(url: str) -> bytes:

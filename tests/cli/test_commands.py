@@ -80,6 +80,14 @@ def test_a_server_gets_its_settings_and_says_why_it_cannot_start(
     assert (config.installation, config.admin_port, config.log_format) == (tmp_path / "i.yaml", 9, "text")
 
 
+def test_log_levels_and_formats_are_those_that_the_servers_know() -> None:
+    from injector.cli.servers import LogFormat, LogLevel
+    from injector.runtime import logs
+
+    assert {level.value for level in LogLevel} == set(logs.LEVELS)
+    assert {form.value for form in LogFormat} == set(logs.FORMATS)
+
+
 @pytest.mark.parametrize("part", ["webhook", "controller"])
 def test_a_server_s_defaults_are_the_manifests_(run: Run, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
     """The arguments of the deployment say nothing that the defaults would not."""

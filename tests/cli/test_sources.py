@@ -47,6 +47,21 @@ def test_all_faults_of_all_sources_at_once(directory: Path) -> None:
     assert said[3] == f"{directory}/empty: no .json, .yaml, .yml file in this directory"
 
 
+def test_one_unreadable_file_of_a_directory_is_named(directory: Path) -> None:
+    (directory / "gone.yaml").symlink_to(directory / "nowhere")
+    assert names([str(directory)]) == ["A", "B", "C"], "what is no file is no input"
+    (directory / "loop.yaml").symlink_to(directory / "loop.yaml")
+    (said,) = faults(str(directory / "loop.yaml"))
+    assert said.startswith(f"{directory}/loop.yaml: ")
+    assert "null" in faults("a\0b")[0]
+
+
+def test_a_file_that_vanishes_from_a_directory_is_named(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = directory / "gone.yaml"
+    monkeypatch.setattr(sources, "_files", lambda path, *, recursive: [gone])
+    assert faults(str(directory)) == (f"{directory}: {gone}: No such file or directory",)
+
+
 def test_an_address_is_fetched(httpx_mock: HTTPXMock) -> None:
     httpx_mock.add_response(url=URL, text="kind: A\n---\nkind: B\n")
     assert names([URL]) == ["A", "B"]

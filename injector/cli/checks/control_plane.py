@@ -63,6 +63,8 @@ def _unseen(facts: Facts) -> Iterator[Line]:
             yield worth_knowing(f"cannot look at {what}: {why}")
     for said in facts.notes:
         yield worth_knowing(said)
+    if not any(isinstance(found, Forbidden) for found in read.values()):
+        yield good("your rights suffice to look at everything")
 
 
 def _configuration_lines(configuration: Json | KubeError) -> Iterator[Line]:
