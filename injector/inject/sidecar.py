@@ -28,8 +28,11 @@ TOKEN_SECONDS: Final = 3600
 IDENTITY_SIZE: Final = "1Mi"
 """A key, a chain and a bundle of roots are below 20 KiB; memory volumes count against the pod's limit."""
 
-STARTUP_FAILURES: Final = 600
-"""Seconds that a proxy may take to get ready before it is restarted: a restart helps nobody who waits for an issuer."""
+AWAIT: Final = ("/usr/local/bin/injector-proxy", "await")
+"""The sidecar's postStart hook: returns once the proxy is ready, or after a minute with the reason, which the kubelet
+puts into an Event. The kubelet starts the pod's next container only when the hook has returned. A startupProbe would
+hold it back too, and for 1.3 s longer: it is first tried before the container runs, then once a second, and its success
+is acted upon at the kubelet's next look at the node (PLEG, 1 s)."""
 
 LIVENESS_FAILURES: Final = 6
 """At one probe in 10 s: a proxy that answers nothing for a minute is stuck, not busy."""
@@ -71,8 +74,14 @@ def proxy_container(
         **_container(PROXY_CONTAINER, ["run"], env, security, mounts, resources, installation),
         "restartPolicy": "Always",
         "ports": [{"name": "injector-admin", "containerPort": ADMIN_PORT, "protocol": "TCP"}],
-        "startupProbe": _probe("/ready", period=1, timeout=1, failures=STARTUP_FAILURES),
-        "livenessProbe": _probe("/live", period=10, timeout=5, failures=LIVENESS_FAILURES),
+        "lifecycle": {"postStart": {"exec": {"command": list(AWAIT)}}},
+        "livenessProbe": {
+            "httpGet": {"path": "/live", "port": ADMIN_PORT, "scheme": "HTTP"},
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "successThreshold": 1,
+            "failureThreshold": LIVENESS_FAILURES,
+        },
     }
 
 
@@ -152,16 +161,6 @@ def _security(*, user: int, add: list[str] | None = None) -> Json:
         "runAsNonRoot": user != 0,
         "runAsUser": user,
         "seccompProfile": {"type": "RuntimeDefault"},
-    }
-
-
-def _probe(path: str, *, period: int, timeout: int, failures: int) -> Json:
-    return {
-        "httpGet": {"path": path, "port": ADMIN_PORT, "scheme": "HTTP"},
-        "periodSeconds": period,
-        "timeoutSeconds": timeout,
-        "successThreshold": 1,
-        "failureThreshold": failures,
     }
 
 
