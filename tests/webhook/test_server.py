@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.webhook.conftest import Serve, Webhook
 
 PODS = "/mutate/pods"
+# What API servers grant a review (timeoutSeconds of the manifests).
+TIMEOUT_SECONDS = 5.0
 OWNER = OwnerKey("ReplicaSet", "shop", "web-6f7d9c5b8d", POD_UID)
 
 
@@ -239,25 +241,30 @@ async def test_a_flood_of_handshakes_does_not_keep_reviews_from_being_answered(s
         stop.set()
     assert webhook.refused[Reason.TOO_FAST] > 0, "the flood met its limit"
     assert opened <= 20 + 20 * 5, "the burst, and the rate for as long as it went on"
-    assert latencies[len(latencies) * 99 // 100] < 1.0, "though it shares its event loop with the flood's clients"
+    assert latencies[-1] < TIMEOUT_SECONDS, "though the flood's clients share its event loop"
 
 
 async def test_large_reviews_of_one_source_do_not_hold_up_another(serve: Serve) -> None:
     webhook = known(await serve())
     stop = asyncio.Event()
     large = review(pod(2_000_000))
+    waited: list[float] = []
 
     async def hog() -> None:
         async with webhook.client("127.0.0.9") as client:
             while not stop.is_set():
+                began = time.perf_counter()
                 await client.post(PODS, large)
+                waited.append(time.perf_counter() - began)
 
     async with webhook.client() as honest, asyncio.TaskGroup() as group:
         for _ in range(12):
             group.create_task(hog())
         latencies = await reviewed_for(honest, seconds=3.0)
         stop.set()
-    assert latencies[len(latencies) // 2] < 0.5, latencies
+    assert latencies[len(latencies) // 2] < sorted(waited)[len(waited) // 2] / 3, (
+        "twelve before it in the line, or none"
+    )
 
 
 async def reviewed_for(client: Any, seconds: float) -> list[float]:
