@@ -8,6 +8,7 @@ the sidecar's environment, so that the proxy knows it and that `uninject` can pu
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 from injector.inject.model import Json
@@ -93,8 +94,8 @@ def _port(container: Json, handler: Json) -> int | None:
 
 
 def encode(declarations: list[Json]) -> str:
-    """The sidecar's INJECTOR_PROBES: compact, and the same text for the same probes."""
-    return _ENCODER.encode(declarations)
+    """The sidecar's INJECTOR_PROBES: compact, and the same text for the same probes in whatever order they stand."""
+    return _ENCODER.encode(sorted(declarations, key=itemgetter("path")))
 
 
 def restore(spec: Json, encoded: str) -> None:
