@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 
 from injector.inject import ports
 from injector.inject.names import ADMIN_PORT, INBOUND_PORT, OUTBOUND_PORT, TAP_PORT
-from injector.inject.settings import REMEMBERED_TEXTS, Settings
+from injector.inject.settings import Settings
 from injector.inject.values import Subnet
 
 Family: TypeAlias = Literal["v4", "v6"]
@@ -21,8 +21,11 @@ OUTBOUND_CHAIN: Final = "INJECTOR_OUTBOUND"
 UNTOUCHED_PORTS: Final = (INBOUND_PORT, TAP_PORT, ADMIN_PORT)
 """Ports at which proxies are spoken to directly, in either direction: mesh traffic, tap, metrics and probes."""
 
+REMEMBERED: Final = 128
+"""Texts kept. A cluster uses a few; hostile settings of 40 KB each (values.MAX_LIST_ITEMS) hold at most 5 MB."""
 
-@lru_cache(maxsize=REMEMBERED_TEXTS)
+
+@lru_cache(maxsize=REMEMBERED)
 def rules(settings: Settings, family: Family, *, proxy_uid: int) -> str:
     """The nat table's text for one family, to be applied with --noflush."""
     lines = [
