@@ -39,6 +39,8 @@ def finish(outcome: "Outcome", output: Output, context: "Context | None", *, dry
 
     if outcome.faults:
         raise CommandError(*map(str, outcome.faults))
+    if not outcome.changes and not quiet:
+        note("note: no workload here, so nothing changes")
     for said in context.notes if context else ():
         note(f"note: {said}")
     if dry_run:

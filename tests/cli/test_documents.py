@@ -137,6 +137,13 @@ def test_depth_is_bounded_without_recursion(text: str) -> None:
     assert f"nested more than {tree.MAX_DEPTH} levels deep" in faults_of(text)[0]
 
 
+def test_aliases_do_not_get_round_the_bound_on_depth() -> None:
+    nested = "[" * 120 + "1" + "]" * 120
+    twice = "[" * 120 + "*a" + "]" * 120
+    assert faults_of(f"a: &a {nested}\nb: {twice}\n") == [f"t.yaml:2: nested more than {tree.MAX_DEPTH} levels deep"]
+    assert values(f"a: &a {nested}\nb: [*a]\n")[0]["b"][0] == values(f"a: {nested}\n")[0]["a"]
+
+
 def test_size_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read, "MAX_BYTES", 10)
     assert faults_of("a: 1234567890") == ["t.yaml: expected at most 10 bytes, got 13"]

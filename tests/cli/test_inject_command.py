@@ -64,6 +64,13 @@ def test_a_skipped_pod_says_why_and_stays(run: Run) -> None:
     assert result.code == 0
 
 
+def test_input_without_a_workload_passes_with_a_note(run: Run) -> None:
+    result = run("inject", "-", stdin=CONFIG)
+    assert (result.code, result.out) == (0, CONFIG.decode())
+    assert result.err == "note: no workload here, so nothing changes\n"
+    assert run("inject", "-q", "-", stdin=CONFIG).err == ""
+
+
 def test_nothing_is_half_printed_when_anything_is_wrong(run: Run, tmp_path: Path) -> None:
     (tmp_path / "good.yaml").write_bytes(POD)
     (tmp_path / "bad.yaml").write_text("a: 1\na: 2\n")

@@ -8,6 +8,7 @@ import pytest
 
 from injector.cli.context import offline_context
 from injector.cli.documents.read import Document, read_documents
+from injector.cli.documents.tree import MAX_DEPTH
 from injector.cli.preview import Outcome, inject_documents, uninject_documents
 from injector.cli.workloads import TEMPLATES, TemplateError, places
 from injector.inject.presence import proxy_container
@@ -68,6 +69,15 @@ def test_uninject_is_the_inverse_and_inject_again_changes_nothing(kind: str) -> 
     assert back.documents[0].value == value
     assert jsonpatch.apply_patch(once, back.changes[0].operations) == value
     assert not uninject_documents([document(value)], "default").changes[0].changed
+
+
+def test_the_deepest_object_that_is_read_is_also_injected_and_written() -> None:
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers: [{name: c, image: x}]\n  odd: "
+    text = pod + "[" * (MAX_DEPTH - 2) + "]" * (MAX_DEPTH - 2) + "\n"
+    documents, faults = read_documents(text.encode(), "t.yaml")
+    assert not faults
+    after = injected(documents[0].value).documents[0]
+    assert read_documents(after.text.encode(), "again")[0][0].value == after.value
 
 
 def test_lists_of_lists_are_injected_item_by_item() -> None:

@@ -41,9 +41,20 @@ class _Frame:
     value: dict[str, Any] | list[Any]
     anchor: str | None
     nodes_before: int
+    depth: int = 1
+    """Levels of nesting from here down, as far as it is read."""
     key: Any = _UNSET
     lines: dict[str, int] = field(default_factory=dict)
     """Where each key of a mapping stands, for the message about a second one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A finished value with what a copy of it costs."""
+
+    value: Any
+    nodes: int
+    depth: int
 
 
 class _Builder:
@@ -53,32 +64,33 @@ class _Builder:
         self.roots: list[Any] = []
         self._first_line = first_line
         self._open: list[_Frame] = []
-        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._anchors: dict[str, _Finished] = {}
         self._nodes = 0
 
     def take(self, event: yaml.Event) -> None:
         line = (event.start_mark.line if event.start_mark else 0) + self._first_line
         if isinstance(event, yaml.ScalarEvent):
             self._count(1, line)
-            value: Any = _scalar(event, line)
-            self._remember(event.anchor, value, 1)
-            self._add(value, line, plain=_is_plain(event))
+            leaf = _Finished(_scalar(event, line), nodes=1, depth=0)
+            self._remember(event.anchor, leaf)
+            self._add(leaf, line, plain=_is_plain(event))
         elif isinstance(event, yaml.AliasEvent):
-            value, cost = self._anchored(event.anchor or "", line)
-            self._count(cost, line)
-            self._add(copy.deepcopy(value), line, plain=False)
+            known = self._anchored(event.anchor or "", line)
+            self._count(known.nodes, line)
+            self._bound(known.depth, line)
+            self._add(_Finished(copy.deepcopy(known.value), known.nodes, known.depth), line, plain=False)
         elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
             self._start(event, line)
         elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
             frame = self._open.pop()
-            self._remember(frame.anchor, frame.value, self._nodes - frame.nodes_before)
-            self._add(frame.value, line, plain=False)
+            whole = _Finished(frame.value, self._nodes - frame.nodes_before, frame.depth)
+            self._remember(frame.anchor, whole)
+            self._add(whole, line, plain=False)
         elif isinstance(event, yaml.DocumentStartEvent):
             self._anchors.clear()
 
     def _start(self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent, line: int) -> None:
-        if len(self._open) >= MAX_DEPTH:
-            raise DocumentError(f"nested more than {MAX_DEPTH} levels deep", line)
+        self._bound(1, line)
         value: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
         self._open.append(_Frame(value, event.anchor, self._nodes))
         self._count(1, line)
@@ -90,20 +102,26 @@ class _Builder:
         if self._nodes > MAX_NODES:
             raise DocumentError(f"more than {MAX_NODES:,} values once its aliases are expanded", line)
 
-    def _remember(self, anchor: str | None, value: Any, cost: int) -> None:
-        if anchor:
-            self._anchors[anchor] = (value, cost)
+    def _bound(self, more: int, line: int) -> None:
+        if len(self._open) + more > MAX_DEPTH:
+            raise DocumentError(f"nested more than {MAX_DEPTH} levels deep", line)
 
-    def _anchored(self, anchor: str, line: int) -> tuple[Any, int]:
+    def _remember(self, anchor: str | None, known: _Finished) -> None:
+        if anchor:
+            self._anchors[anchor] = known
+
+    def _anchored(self, anchor: str, line: int) -> _Finished:
         if anchor not in self._anchors:
             raise DocumentError(f"*{anchor} has no &{anchor} that is complete before it", line)
         return self._anchors[anchor]
 
-    def _add(self, value: Any, line: int, *, plain: bool) -> None:
+    def _add(self, made: _Finished, line: int, *, plain: bool) -> None:
+        value = made.value
         if not self._open:
             self.roots.append(value)
             return
         frame = self._open[-1]
+        frame.depth = max(frame.depth, made.depth + 1)
         if isinstance(frame.value, list):
             frame.value.append(value)
         elif frame.key is _UNSET:
