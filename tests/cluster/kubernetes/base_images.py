@@ -28,6 +28,17 @@ RUST_PACKAGES = ("gcc", "libc6-dev")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 # What tells apt how this machine reaches Debian: mirrors and proxies, but no third party's repository.
 APT_SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
+# As in the real images: packages come without documentation, and apt keeps neither archives nor its 80 MB of indexes.
+SLIM_SETTINGS = {
+    "etc/dpkg/dpkg.cfg.d/slim": "".join(
+        f"path-exclude /usr/share/{folder}/*\n" for folder in ("doc", "info", "locale", "man")
+    ),
+    "etc/apt/apt.conf.d/slim": """\
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb"; };
+""",
+}
 ENVIRONMENT = {**os.environ, **STORAGE, "BUILDAH_ISOLATION": "chroot"}
 
 
@@ -52,6 +63,8 @@ def _make_debian() -> None:
         if APT_SOURCES.exists():
             shutil.copy(APT_SOURCES, root / APT_SOURCES.relative_to("/"))
             (root / "etc/apt/sources.list").unlink(missing_ok=True)
+        for path, text in SLIM_SETTINGS.items():
+            (root / path).write_text(text)
         _slim(root)
         _configure(DEBIAN, "--env", PATH, "--cmd", "/bin/bash")
 
@@ -121,7 +134,7 @@ def _install(root: Path, names: Sequence[str]) -> None:
 
 
 def _slim(root: Path) -> None:
-    """Leave out what "slim" leaves out, and what apt can fetch again: half of the size, loaded on every node."""
+    """Remove what SLIM_SETTINGS came too late for, and what apt can fetch again."""
     for folder in ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/lib/apt/lists"):
         for entry in (root / folder).iterdir():
             if entry.is_dir() and not entry.is_symlink():
