@@ -23,6 +23,10 @@ from injector.webhook.metrics import WebhookMetrics
 from injector.webhook.turns import Turns
 
 if TYPE_CHECKING:
+    import socket
+
+    from injector.inject.installation import Installation
+    from injector.kube.client import KubeClient
     from injector.webhook.config import WebhookConfig
 
 SERVING_SECRET = "injector-webhook-tls"  # noqa: S105 - the name of a Secret, not its content
@@ -40,53 +44,74 @@ async def serve(config: WebhookConfig) -> None:
     logs.configure(config.log_level, config.log_format)
     installation = read_installation(config.installation)
     raise_descriptor_limit()
-    review_socket, admin_socket = bind(config.host, config.port), bind(config.host, config.admin_port)
+    sockets = bind(config.host, config.port), bind(config.host, config.admin_port)
 
     async with connect(kubeconfig=config.kubeconfig, context=config.context) as kube, Lifecycle() as life:
-        registry = new_registry()
-        metrics = WebhookMetrics(registry)
-        directory = ClusterDirectory(kube)
-        certificate = ServingCertificate(kube, config.system_namespace, SERVING_SECRET)
-        handler = Handler(installation, directory)
-        log_allowance = TokenBucket(LOGGED_PER_SECOND, LOGGED_BURST)
-        reviews = Listener(
-            review_socket,
-            app.build(handler, directory.fetch, Turns(), metrics, log_allowance),
-            REVIEWS,
-            tls=certificate.context,
-            refused=metrics.refused,
-        )
-        leaving = asyncio.Event()
-
-        def not_ready() -> list[str]:
-            unread = [kind for kind, informer in directory.informers.items() if not informer.synced]
-            reasons = [f"the watch of {kind} has not been read yet" for kind in unread]
-            if fault := certificate.fault():
-                reasons.append(fault)
-            if leaving.is_set():
-                reasons.append("this replica is shutting down")
-            return reasons
-
-        def refresh() -> None:
-            metrics.connections.set(reviews.gate.total)
-            metrics.held_bytes.set(reviews.gate.held)
-            metrics.certificate_expiry.set(certificate.expiry)
-            for kind, informer in directory.informers.items():
-                metrics.synced.labels(kind).set(informer.synced)
-
-        administration = Listener(admin_socket, admin.build(registry, not_ready, refresh), ADMIN)
-        for informer in (certificate.informer, *directory.informers.values()):
-            life.background(informer.run())
-        administration.start()
-        reviews.start()
-        log.info("webhook started", port=reviews.port, admin_port=administration.port)
-
+        webhook = Webhook(kube, config.system_namespace, installation, *sockets)
+        webhook.start(life)
+        log.info("webhook started", port=webhook.reviews.port, admin_port=webhook.administration.port)
         await life.until_stopped()
-
         log.info("draining", seconds=config.drain_delay_seconds)
-        leaving.set()
-        reviews.ask_to_leave()
-        await asyncio.sleep(config.drain_delay_seconds)
-        await reviews.close(DRAIN_SECONDS)
-        await administration.close(0)
+        await webhook.drain(config.drain_delay_seconds)
     log.info("webhook stopped")
+
+
+class Webhook:
+    """The parts of the process, wired together."""
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        system_namespace: str,
+        installation: Installation,
+        review_socket: socket.socket,
+        admin_socket: socket.socket,
+    ) -> None:
+        registry = new_registry()
+        self._metrics = WebhookMetrics(registry)
+        self._directory = ClusterDirectory(kube)
+        self._certificate = ServingCertificate(kube, system_namespace, SERVING_SECRET)
+        self._leaving = False
+        application = app.build(
+            Handler(installation, self._directory),
+            self._directory.fetch,
+            Turns(),
+            self._metrics,
+            TokenBucket(LOGGED_PER_SECOND, LOGGED_BURST),
+        )
+        self.reviews = Listener(
+            review_socket, application, REVIEWS, tls=self._certificate.context, refused=self._metrics.refused
+        )
+        self.administration = Listener(admin_socket, admin.build(registry, self._not_ready, self._refresh), ADMIN)
+
+    def start(self, life: Lifecycle) -> None:
+        """Watch and accept."""
+        for informer in (self._certificate.informer, *self._directory.informers.values()):
+            life.background(informer.run())
+        self.administration.start()
+        self.reviews.start()
+
+    async def drain(self, delay_seconds: float) -> None:
+        """Say that we are going, go on answering while the word spreads, and finish what is in flight."""
+        self._leaving = True
+        self.reviews.ask_to_leave()
+        await asyncio.sleep(delay_seconds)
+        await self.reviews.close(DRAIN_SECONDS)
+        await self.administration.close(0)
+
+    def _not_ready(self) -> list[str]:
+        unread = [kind for kind, informer in self._directory.informers.items() if not informer.synced]
+        reasons = [f"the watch of {kind} has not been read yet" for kind in unread]
+        if fault := self._certificate.fault():
+            reasons.append(fault)
+        if self._leaving:
+            reasons.append("this replica is shutting down")
+        return reasons
+
+    def _refresh(self) -> None:
+        """Bring the gauges up to date."""
+        self._metrics.connections.set(self.reviews.gate.total)
+        self._metrics.held_bytes.set(self.reviews.gate.held)
+        self._metrics.certificate_expiry.set(self._certificate.expiry)
+        for kind, informer in self._directory.informers.items():
+            self._metrics.synced.labels(kind).set(informer.synced)
