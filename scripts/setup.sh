@@ -27,7 +27,7 @@ need() {
 need_uv() {
   command -v uv >/dev/null && return
   announce "installing uv"
-  python3 -m pip install --quiet --root-user-action=ignore uv || python3 -m pip install --quiet --user --break-system-packages uv
+  python3 -m pip install --quiet --root-user-action=ignore uv 2>/dev/null || python3 -m pip install --quiet --user --break-system-packages uv
   hash -r
   command -v uv >/dev/null || { uv_home=$(python3 -c 'import sysconfig; print(sysconfig.get_path("scripts"))') && export PATH="$uv_home:$PATH"; }
   command -v uv >/dev/null || fail "uv was installed and is not on PATH"
