@@ -44,13 +44,13 @@ exit codes: 0 measured, whatever came out; 1 could not measure, and why; 2 wrong
 def _webhook(*, quick: bool) -> Report:
     from benches.webhook import measure, summary
 
-    return summary.summarise(measure.measure(seconds=1.0 if quick else 3.0))
+    return summary.summarise(measure.measure(seconds=1.0 if quick else 2.0))
 
 
 def _tcp(*, quick: bool) -> Report:
     from benches.tcp import measure, summary
 
-    return summary.summarise(measure.measure(seconds=1.0 if quick else 4.0))
+    return summary.summarise(measure.measure(seconds=1.0 if quick else 3.0))
 
 
 def _memory(*, quick: bool) -> Report:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from benches.namespaces import entered
@@ -90,13 +91,8 @@ def echo_server(link: Link) -> Iterator[None]:
     """The echo server in the server's pod. To be entered from within that namespace."""
     words = _traffic(link, "echo")
     with running(f"echo server {link.name}", words) as child:
-        child.wait_until(lambda: _listening(ECHO_PORT), 10.0)
+        child.wait_until(partial(meshes.listening, ECHO_PORT), 10.0)
         yield
-
-
-def _listening(port: int) -> bool:
-    """Whether something listens on the port in this network namespace; asked of the kernel, not by a connection."""
-    return f":{port} " in output_of(["ss", "-Hltn", f"sport = {port}"])
 
 
 def _traffic(link: Link, kind: str, **options: object) -> list[str]:

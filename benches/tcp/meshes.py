@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import socket
 import subprocess
 from dataclasses import dataclass, field
 from functools import partial
@@ -76,7 +75,7 @@ def injector(network: int) -> Iterator[Link]:
                 output_of([binary, "init"], env=environment)
                 command: list[str | Path] = [*_as_proxy_user(), binary, "run"]
                 proxy = stack.enter_context(running(f"{INJECTOR} {pod.namespace}", command, env=_told(pod)))
-                proxy.wait_until(partial(_listens, ADMIN_PORT), _START_SECONDS)
+                proxy.wait_until(partial(listening, ADMIN_PORT), _START_SECONDS)
             link.proxies.append(proxy)
         yield link
 
@@ -95,7 +94,7 @@ def haproxy(network: int) -> Iterator[Link]:
                 _restore(_rules("v4"))
                 command = [*_as_proxy_user(), "haproxy", "-db", "-f", str(configuration)]
                 proxy = stack.enter_context(running(f"{HAPROXY} {pod.namespace}", command))
-                proxy.wait_until(partial(_listens, OUTBOUND_PORT), _START_SECONDS)
+                proxy.wait_until(partial(listening, INBOUND_PORT), _START_SECONDS)
             link.proxies.append(proxy)
         yield link
 
@@ -158,9 +157,10 @@ def _told(pod: Pod) -> dict[str, str]:
     }
 
 
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
+def listening(port: int) -> bool:
+    """Whether something listens on the port in this network namespace.
+
+    The kernel is asked. A connection would do harm: its original destination is HAProxy's own port, where HAProxy would
+    go on connecting to itself.
+    """
+    return f":{port} " in output_of(["ss", "-Hltn", f"sport = {port}"])
