@@ -183,3 +183,6 @@ impl Flow {
         Poll::Ready(Err(Broken::Sink(error)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,3 +141,57 @@ fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn requests_are_protobuf() {
+        assert_eq!(&encode_request("")[..], [0, 0, 0, 0, 0]);
+        assert_eq!(&encode_request("ab")[..], [0, 0, 0, 0, 4, 0x0a, 2, b'a', b'b']);
+        assert_eq!(encode_request(&"x".repeat(300))[..8], [0, 0, 0, 1, 47, 0x0a, 0xac, 2]);
+    }
+
+    #[test]
+    fn answers_are_read_as_far_as_they_are_known() {
+        assert_eq!(decode_answer(&[0, 0, 0, 0, 2, 8, 1]), Ok(1));
+        assert_eq!(decode_answer(&[0, 0, 0, 0, 0]), Ok(0));
+        // Fields 2 (bytes), 3 (fixed64) and 4 (fixed32) before field 1; the last of two values counts.
+        let known = [0x12, 1, b'x', 0x19, 0, 0, 0, 0, 0, 0, 0, 0, 0x25, 0, 0, 0, 0, 8, 1, 8, 2];
+        assert_eq!(decode_answer(&[&[0, 0, 0, 0, 21], &known[..]].concat()), Ok(2));
+    }
+
+    #[test]
+    fn broken_answers_are_named() {
+        for framed in [
+            &[][..],
+            &[0, 0, 0, 0],
+            &[0, 0, 0, 0, 3, 8, 1],
+            &[0, 0, 0, 0, 1, 8],
+            &[0, 0, 0, 0, 2, 0x12, 9],
+            &[0, 0, 0, 0, 2, 0x0b, 0],
+            &[0, 0, 0, 0, 12, 8, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1],
+        ] {
+            assert!(decode_answer(framed).is_err(), "{framed:?}");
+        }
+        assert!(decode_answer(&[1, 0, 0, 0, 0]).unwrap_err().contains("compressed"));
+    }
+
+    proptest! {
+        #[test]
+        fn varints_come_back(number: u64) {
+            let mut buffer = BytesMut::new();
+            put_varint(&mut buffer, number);
+            let mut rest = &buffer[..];
+            prop_assert_eq!(take_varint(&mut rest), Some(number));
+            prop_assert!(rest.is_empty());
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(framed in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = decode_answer(&framed);
+        }
+    }
+}
