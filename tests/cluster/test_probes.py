@@ -44,6 +44,13 @@ def _all(checked: dict[str, Pod], holds: Callable[[Json], bool], what: str) -> N
         pod.wait(holds, f"{what}, with a probe by {name}", seconds=30)
 
 
+def _switch(checked: dict[str, Pod], state: str) -> None:
+    """Make all applications alive, ill or dead, at once. How that ends is seen by its effect: the kubelet may kill a
+    container that is dead before the command in it has returned."""
+    for running in [pod.start_app("switch", state) for pod in checked.values()]:
+        running.communicate(timeout=60)
+
+
 def test_readiness_follows_the_application(meshed: Sandbox) -> None:
     """One pod a kind of handler, each through alive, ill, dead, and alive again."""
     bodies = (
@@ -51,14 +58,12 @@ def test_readiness_follows_the_application(meshed: Sandbox) -> None:
     )
     checked = dict(zip(HANDLERS, meshed.start(*bodies), strict=True))
 
-    for name in KNOWS_ILLNESS:
-        checked[name].app("switch", "ill")
-    _all({name: checked[name] for name in KNOWS_ILLNESS}, _not_ready, "not ready while ill")
-    for pod in checked.values():
-        pod.app("switch", "dead")
+    knowing = {name: checked[name] for name in KNOWS_ILLNESS}
+    _switch(knowing, "ill")
+    _all(knowing, _not_ready, "not ready while ill")
+    _switch(checked, "dead")
     _all(checked, _not_ready, "not ready while dead")
-    for pod in checked.values():
-        pod.app("switch", "alive")
+    _switch(checked, "alive")
     _all(checked, is_ready, "ready again when alive")
 
     for kind in ("http", "tcp", "grpc"):
@@ -72,8 +77,7 @@ def test_a_dead_application_is_restarted_by_each_kind_of_liveness_probe(meshed: 
     bodies = (pods.pod(name, pods.spec(pods.container(livenessProbe=HANDLERS[name] | SOON))) for name in probed)
     checked = dict(zip(probed, meshed.start(*bodies), strict=True))
 
-    for pod in checked.values():
-        pod.app("switch", "dead")
+    _switch(checked, "dead")
 
     _all(checked, _restarted, "restarted")
     _all(checked, is_ready, "ready after the restart")
@@ -95,7 +99,7 @@ def test_startup_waits_for_the_application_and_gives_up_in_time(meshed: Sandbox)
         pod.wait(lambda found: "running" in _app_state(found), f"{name} runs", seconds=30)
         pod.wait_event("Unhealthy", containing="Startup probe failed")
         assert _not_ready(pod.object), name
-        pod.app("switch", "alive")
+    _switch(late, "alive")
     _all(late, is_ready, "ready when it listens at last")
     never.wait(_restarted, "restarted for it never started", seconds=30)
 
