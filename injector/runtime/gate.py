@@ -116,16 +116,15 @@ class Gate:
         self.release(connection)
 
     def hold(self, connection: Connection, count: int) -> Reason | None:
-        """`count` more body bytes of a request are kept: None, or why they may not be."""
+        """`count` more body bytes of a request are kept: None, or why they may not be, and are not."""
         source = self.sources[connection.source]
         if source.held + count > self.limits.held_bytes_per_source:
             return Reason.TOO_MUCH_HELD
-        connection.held += count
-        source.held += count
-        self.held += count
+        self._add(connection, count)
         while self.held > self.limits.held_bytes:
             largest = self._largest_holder()
             if largest is connection:
+                self._add(connection, -count)
                 return Reason.TOO_MUCH_HELD
             self.release(largest)
             largest.evict(Reason.TOO_MUCH_HELD)
@@ -133,9 +132,12 @@ class Gate:
 
     def release(self, connection: Connection) -> None:
         """The request's body is not kept any longer."""
-        self.sources[connection.source].held -= connection.held
-        self.held -= connection.held
-        connection.held = 0
+        self._add(connection, -connection.held)
+
+    def _add(self, connection: Connection, count: int) -> None:
+        connection.held += count
+        self.sources[connection.source].held += count
+        self.held += count
 
     def forget(self, now: float) -> None:
         """Drop the books of addresses that have nothing and owe nothing, so that memory follows the present."""
