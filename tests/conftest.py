@@ -8,7 +8,7 @@ settings.register_profile(
     "ci",
     derandomize=True,
     database=None,
-    max_examples=40,
+    max_examples=30,
     phases=[Phase.explicit, Phase.generate, Phase.shrink],  # explaining traces every line, which takes minutes
     deadline=None,  # two cores, shared with builds: a slow example says nothing
     suppress_health_check=[HealthCheck.too_slow],

@@ -54,13 +54,16 @@ def _without_empties(value: Any, field: str = "") -> Any:
     for name, inner in value.items():
         plain = inner if name.startswith(UNKNOWN) else _without_empties(inner, name)
         stays = name.startswith(UNKNOWN) or name in _EMPTY_OBJECTS or field in _MAPS
-        if plain is not None and (stays or plain not in ("", [], {})):
+        if plain is not None and (stays or plain not in ("", [], {})) and not (name in _ZEROES and not plain):
             kept[name] = plain
     return kept
 
 
-_EMPTY_OBJECTS: Final = ("emptyDir", "securityContext", "resources", "projected")
+_EMPTY_OBJECTS: Final = ("emptyDir", "securityContext", "resources", "projected", "lifecycle")
 """Pointers that are kept when they point to nothing, and structs without omitempty."""
+
+_ZEROES: Final = ("readOnly", "hostNetwork", "initialDelaySeconds")
+"""Plain numbers and truths with omitempty: false and 0 are left out."""
 
 _MAPS: Final = ("annotations", "labels", "httpHeaders", "grpc")
 """In these an empty text is a value: maps, structs without omitempty, pointers."""
@@ -101,14 +104,16 @@ _PROBE_DEFAULTS: Final = {"timeoutSeconds": 1, "periodSeconds": 10, "successThre
 
 
 def canonical(amount: str) -> str:
-    """A quantity as the API server writes it back: rounded up to thousandths, and those without a fraction whole."""
+    """A quantity as the API server writes it back: rounded up to thousandths, in the largest unit that keeps it whole,
+    binary where it was written so."""
     thousandths = math.ceil(quantity.parse(str(amount)) * 1000)
     if thousandths % 1000:
         return f"{thousandths}m"
     whole = thousandths // 1000
-    for power, unit in ((3, "Gi"), (2, "Mi"), (1, "Ki")):
-        if whole and str(amount).endswith("i") and whole % 1024**power == 0:
-            return f"{whole // 1024**power}{unit}"
+    base, units = (1024, ("Gi", "Mi", "Ki")) if str(amount).endswith("i") else (1000, ("G", "M", "k"))
+    for power, unit in zip((3, 2, 1), units, strict=True):
+        if whole and whole % base**power == 0:
+            return f"{whole // base**power}{unit}"
     return str(whole)
 
 

@@ -34,7 +34,7 @@ def _optional_list(entries: st.SearchStrategy[Any], **limits: Any) -> st.SearchS
     return st.none() | st.lists(entries, **limits)
 
 
-PORT_REFERENCES: Final = PORTS | st.sampled_from(PORT_NAMES) | PORTS.map(str)
+PORT_REFERENCES: Final = PORTS | st.sampled_from(PORT_NAMES)
 HEADERS: Final = st.fixed_dictionaries({"name": st.sampled_from(("Host", "X-Probe")), "value": TEXTS})
 HTTP_GETS: Final = st.builds(
     lambda port, rest: {"port": port, **rest},
@@ -66,7 +66,6 @@ PROBES: Final = st.builds(
             "timeoutSeconds": st.integers(0, 30),
             "failureThreshold": st.integers(1, 9),
             "initialDelaySeconds": st.integers(0, 9),
-            "terminationGracePeriodSeconds": st.integers(1, 99),
         }
     ),
 )
@@ -143,7 +142,9 @@ def init_containers(name: str) -> st.SearchStrategy[Json]:
 
 
 DATA: Final = st.sampled_from([{"emptyDir": {}}, {"hostPath": {"path": "/srv"}}, {"secret": {"secretName": "data"}}])
-CONFIG: Final = st.sampled_from([{"configMap": {"name": "config"}}, {"projected": {"sources": []}}])
+CONFIG: Final = st.sampled_from(
+    [{"configMap": {"name": "config"}}, {"projected": {"sources": [{"secret": {"name": "config"}}]}}]
+)
 VOLUMES: Final = st.builds(lambda data, config: [{"name": "data", **data}, {"name": "config", **config}], DATA, CONFIG)
 """The two volumes that containers mount."""
 
@@ -167,7 +168,7 @@ METADATA: Final = _some(
 )
 SPEC_FIELDS: Final = {
     "automountServiceAccountToken": st.booleans(),
-    "dnsPolicy": st.sampled_from(("None", "Default")),
+    "dnsPolicy": st.just("Default"),
     "hostNetwork": st.just(False),
     "imagePullSecrets": _optional_list(st.just({"name": "registry"}), max_size=1),
     "nodeSelector": st.just({"kubernetes.io/os": "linux"}),
