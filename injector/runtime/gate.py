@@ -108,9 +108,10 @@ class Gate:
         self.total -= 1
 
     def closed(self, connection: Connection) -> None:
-        """A connection is gone, with whatever it held."""
-        source = self.sources[connection.source]
-        if source.connections.pop(id(connection), None) is None:
+        """A connection is gone, with whatever it held. Said twice of one that was evicted, and by then perhaps of a source
+        that is forgotten."""
+        source = self.sources.get(connection.source)
+        if source is None or source.connections.pop(id(connection), None) is None:
             return
         self.total -= 1
         self.release(connection)
@@ -132,7 +133,8 @@ class Gate:
 
     def release(self, connection: Connection) -> None:
         """The request's body is not kept any longer."""
-        self._add(connection, -connection.held)
+        if connection.held:
+            self._add(connection, -connection.held)
 
     def _add(self, connection: Connection, count: int) -> None:
         connection.held += count

@@ -100,6 +100,25 @@ def test_when_all_bytes_are_held_the_largest_holder_goes() -> None:
     assert gate.held == 450
 
 
+def test_the_largest_holder_is_refused_more_and_keeps_what_it_has() -> None:
+    gate = Gate(LIMITS)
+    large, other = connect(gate, "large"), connect(gate, "other")
+    assert gate.hold(large, 500) is None
+    assert gate.hold(other, 450) is None
+    assert gate.hold(large, 60) is Reason.TOO_MUCH_HELD
+    assert (large.held, gate.held) == (500, 950)
+
+
+def test_an_evicted_connection_may_be_closed_again_after_its_source_is_forgotten() -> None:
+    gate = Gate(LIMITS)
+    connection = connect(gate, "a")
+    gate.closed(connection)
+    gate.forget(100.0)
+    gate.closed(connection)
+    gate.release(connection)
+    assert (gate.total, gate.held) == (0, 0)
+
+
 def test_sources_are_forgotten_once_they_owe_nothing() -> None:
     gate = Gate(LIMITS)
     connection = connect(gate, "a")
