@@ -2,9 +2,7 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +13,7 @@ from tests.cluster.hostile import enemy
 from tests.cluster.support import mesh as meshes
 from tests.cluster.support import pods
 from tests.cluster.support.api import Api
-from tests.cluster.support.errors import ApiError
+from tests.cluster.support.load import load
 from tests.cluster.support.mesh import Mesh
 from tests.cluster.support.progress import say
 from tests.cluster.support.sandbox import Pod, Sandbox
@@ -48,6 +46,9 @@ ANSWERS: Final = {
     "a second request before the first answer": (400, "malformed request"),
 }
 
+MAY_BE_CUT_OFF: Final = {"100 MB, announced", "100 MB, not announced", "1 MB of headers"}
+"""Where the sender is still at it when the answer comes, and may see the reset that follows instead."""
+
 SLOWEST_SECONDS: Final = 2 + max(REVIEWS.handshake_seconds, REVIEWS.header_seconds, REVIEWS.body_seconds)
 """An enemy is shown the door after the limit, and 2 s for two slow cores."""
 
@@ -56,7 +57,7 @@ P99_SECONDS: Final = 2.5
 """Of the API server's reviews during a flood: half of the 5 s that it would wait. Without a flood it is some 10 ms.
 Here all share two cores, and one body of 6 MB is 0.2 s of work that no other's turn interrupts."""
 
-REVIEWERS: Final = 4
+CLIENTS: Final = 4
 """Pods created at a time, as by as many controllers."""
 
 PARSED_BYTES: Final = 128 * MIB
@@ -91,7 +92,8 @@ def run(hostile: Pod, *words: str) -> Any:
 def test_a_wrong_body_gets_a_clear_answer_or_a_closed_connection(hostile: Pod, name: str) -> None:
     status, text = ANSWERS[name]
     answer = run(hostile, "say", name)
-    assert (answer["status"], text in answer["text"]) == (status, True), answer
+    cut_off = name in MAY_BE_CUT_OFF and answer["status"] == CLOSED
+    assert cut_off or (answer["status"], text in answer["text"]) == (status, True), answer
     assert answer["seconds"] < SLOWEST_SECONDS
     assert answer["sent"] < REVIEWS.body_bytes + 4 * MIB, "more was taken than may be, and what sockets hold"
 
@@ -100,31 +102,6 @@ def test_1_000_levels_are_answered_as_a_pod_of_a_wrong_shape_or_refused(hostile:
     answer = run(hostile, "say", "1,000 levels")
     assert answer["status"] == 200, answer
     assert "spec: expected an object, got a list" in answer["text"]
-
-
-@dataclass
-class Reviewed:
-    """How the API server fared with pods of the mesh meanwhile."""
-
-    seconds: list[float] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-
-    def quantile(self, part: float) -> float:
-        """0.5 for the median, 0.99 for the slowest in a hundred."""
-        return sorted(self.seconds)[int(len(self.seconds) * part)]
-
-
-def review(sandbox: Sandbox, until: threading.Event, seen: Reviewed) -> None:
-    """Pods created (and not stored) one after the other, 20 a second at most, each to be injected."""
-    while not until.wait(0.05):
-        began = time.monotonic()
-        try:
-            answer = sandbox.api.create(pods.pod("web"), sandbox.name, dry_run=True)
-            if "initContainers" not in answer.object["spec"]:
-                seen.failures.append("a pod without a sidecar")
-        except ApiError as error:
-            seen.failures.append(str(error))
-        seen.seconds.append(time.monotonic() - began)
 
 
 def memory(api: Api) -> dict[str, float]:
@@ -136,24 +113,21 @@ def memory(api: Api) -> dict[str, float]:
 def test_a_flood_leaves_memory_flat_and_the_api_server_answered(api: Api, hostile: Pod, meshed: Sandbox) -> None:
     run(hostile, "flood", "3", meshed.name)  # what an allocator keeps for good, it has now
     before, errors = memory(api), reviews(api)["error", "internal"]
-    over, seen = threading.Event(), Reviewed()
-    peak = dict(before)
+    over, peak = threading.Event(), dict(before)
 
     def weigh() -> None:
         while not over.wait(0.5):
             for name, resident in memory(api).items():
                 peak[name] = max(peak[name], resident)
 
-    threads = [threading.Thread(target=weigh)]
-    threads += [threading.Thread(target=review, args=(meshed, over, seen)) for _ in range(REVIEWERS)]
-    for thread in threads:
-        thread.start()
+    weighing = threading.Thread(target=weigh)
+    weighing.start()
     try:
-        outcomes: dict[str, int] = run(hostile, "flood", str(FLOOD_SECONDS), meshed.name)
+        with load(meshed, clients=CLIENTS) as seen:
+            outcomes: dict[str, int] = run(hostile, "flood", str(FLOOD_SECONDS), meshed.name)
     finally:
         over.set()
-        for thread in threads:
-            thread.join()
+        weighing.join()
 
     grown = {name: round((peak[name] - before[name]) / MIB) for name in before}
     p50, p99 = seen.quantile(0.5), seen.quantile(0.99)
