@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from injector.inject.counterfeit import same
 from injector.inject.model import Json
 from injector.inject.names import VOLUMES
-from injector.inject.probes import Rewrite
+from injector.inject.probes import Rewrite, replaced
 
 Operation: TypeAlias = dict[str, Any]
 
@@ -68,14 +68,8 @@ def injected_spec(spec: Json, ours: list[Json], volumes: list[Json], rewrites: l
     wanted = {**spec, "containers": list(spec.get("containers") or ())}
     wanted["initContainers"] = list(spec.get("initContainers") or ())
     for rewrite in rewrites:
-        container = dict(wanted[rewrite.group][rewrite.index])
-        *holders, field = rewrite.where
-        holder = container
-        for name in holders:
-            holder[name] = dict(holder[name])
-            holder = holder[name]
-        holder[field] = rewrite.replacement
-        wanted[rewrite.group][rewrite.index] = container
+        group = wanted[rewrite.group]
+        group[rewrite.index] = replaced(group[rewrite.index], rewrite.where, rewrite.replacement)
     wanted["initContainers"] = [*ours, *wanted["initContainers"]]
     wanted["volumes"] = [*(spec.get("volumes") or ()), *volumes]
     return wanted

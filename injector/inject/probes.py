@@ -72,13 +72,17 @@ def _declared(container: Json) -> Iterator[tuple[tuple[str, ...], Json, tuple[st
 def _rewrite(
     group: str, index: int, container: Json, where: tuple[str, ...], probe: Json, handler: str, port: int
 ) -> Rewrite:
-    path = f"/probes/{container.get('name', '')}/{where[-1]}"
+    path = _path(container, where)
     replacement = {name: value for name, value in probe.items() if name not in PROBE_HANDLERS}
     replacement["httpGet"] = {"path": path, "port": ADMIN_PORT, "scheme": "HTTP"}
     declaration: Json = {"path": path, "port": port, "handler": {handler: probe[handler]}}
     if where[-1] in PROBE_FIELDS:
         declaration["timeoutSeconds"] = probe.get("timeoutSeconds") or DEFAULT_TIMEOUT_SECONDS
     return Rewrite(group, index, where, replacement, declaration)
+
+
+def _path(container: Json, where: tuple[str, ...]) -> str:
+    return f"/probes/{container.get('name', '')}/{where[-1]}"
 
 
 def _port(container: Json, handler: Json) -> int | None:
@@ -98,16 +102,35 @@ def encode(declarations: list[Json]) -> str:
     return _ENCODER.encode(sorted(declarations, key=itemgetter("path")))
 
 
-def restore(spec: Json, encoded: str) -> None:
-    """Put original handlers back, in place, wherever a rewritten one stands. What is not ours to read is left."""
+def restored(spec: Json, encoded: str) -> Json:
+    """The spec with original handlers back wherever a rewritten one stands; what is not ours to read is left. It shares
+    what it does not change."""
+    handlers: Json = {}
     for declaration in _decode(encoded):
-        _, _, name, field = str(declaration.get("path", "")).split("/", 3) if _is_path(declaration) else ("",) * 4
-        handler = declaration.get("handler")
-        if not isinstance(handler, dict) or _only_handler(handler) is None or len(handler) != 1:
-            continue
-        for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
-            if container.get("name") == name:
-                _restore_one(container, field, declaration["path"], handler)
+        path, handler = declaration.get("path"), declaration.get("handler")
+        if isinstance(path, str) and isinstance(handler, dict) and len(handler) == 1 and _only_handler(handler):
+            handlers.setdefault(path, handler)
+    if not handlers:
+        return spec
+    groups = {group: spec[group] for group in ("initContainers", "containers") if spec.get(group)}
+    return spec | {group: [_restored(it, handlers) for it in containers] for group, containers in groups.items()}
+
+
+def _restored(container: Json, handlers: Json) -> Json:
+    for where, probe, _ in _declared(container):
+        path = _path(container, where)
+        get = probe.get("httpGet")
+        ours = isinstance(get, dict) and get.get("path") == path and get.get("port") == ADMIN_PORT
+        if ours and path in handlers:
+            rest = {name: value for name, value in probe.items() if name not in PROBE_HANDLERS}
+            container = replaced(container, where, {**rest, **handlers[path]})
+    return container
+
+
+def replaced(container: Json, where: tuple[str, ...], probe: Json) -> Json:
+    """The container with another probe or hook at this path below it; it shares the rest."""
+    field, *below = where
+    return {**container, field: replaced(container[field], tuple(below), probe) if below else probe}
 
 
 def _decode(encoded: str) -> list[Json]:
@@ -116,19 +139,6 @@ def _decode(encoded: str) -> list[Json]:
     except (ValueError, RecursionError):
         return []
     return [entry for entry in declarations if isinstance(entry, dict)] if isinstance(declarations, list) else []
-
-
-def _is_path(declaration: Json) -> bool:
-    path = declaration.get("path")
-    return isinstance(path, str) and path.startswith("/probes/") and path.count("/") == 3
-
-
-def _restore_one(container: Json, field: str, path: str, handler: Json) -> None:
-    holder = (container.get("lifecycle") or {}) if field in HOOK_FIELDS else container
-    probe = holder.get(field)
-    get = probe.get("httpGet") if isinstance(probe, dict) else None
-    if probe and isinstance(get, dict) and get.get("path") == path and get.get("port") == ADMIN_PORT:
-        holder[field] = {**{name: value for name, value in probe.items() if name not in PROBE_HANDLERS}, **handler}
 
 
 def targets(spec: Json) -> Iterator[tuple[str, str, int]]:

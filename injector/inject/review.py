@@ -13,7 +13,7 @@ from injector.inject.names import ENABLED, INJECT
 from injector.inject.refusal import Fault, RefusalReason, collisions
 from injector.inject.settings import Settings, resolve
 from injector.inject.shape import shape_faults
-from injector.inject.uninject import uninject
+from injector.inject.uninject import bare
 
 _LABEL_PATH: Final = "/metadata/labels/" + INJECT.replace("~", "~0").replace("/", "~1")
 
@@ -73,14 +73,14 @@ def review_pod(
         return _skipped(decided.reason)
     resolution = resolve(own, namespace.annotations, installation.defaults)
     warnings = (*annotations.unknown_keys(own), *resolution.warnings, *_security_warnings(namespace))
-    bare = uninject(pod) if any(presence.claims(pod["spec"])) else pod
-    additions = _additions(bare["spec"], resolution.settings, installation, workload or Workload.of(pod))
-    faults = (*_bad_values(resolution.faults), *collisions(bare["spec"], installation.proxy_uid))
+    own_part = bare(pod) if any(presence.claims(pod["spec"])) else pod
+    additions = _additions(own_part["spec"], resolution.settings, installation, workload or Workload.of(pod))
+    faults = (*_bad_values(resolution.faults), *collisions(own_part["spec"], installation.proxy_uid))
     secret = patch.pull_secret(pod["spec"], installation.image_pull_secret)
-    if bare is pod:
+    if own_part is pod:
         operations = patch.first_injection(pod["spec"], *additions) + secret
         return Refused(faults, warnings) if faults else Injected(operations, resolution.settings, warnings)
-    wanted = patch.injected_spec(bare["spec"], *additions)
+    wanted = patch.injected_spec(own_part["spec"], *additions)
     if faults := (*faults, *counterfeit.faults(pod["spec"], wanted)):
         return Refused(faults, warnings)
     operations = patch.repair(pod["spec"], wanted) + secret

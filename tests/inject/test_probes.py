@@ -151,8 +151,7 @@ class TestRestoring:
     def restored(self, declarations: Any, probe: Any = None) -> Any:
         spec = pod(container(livenessProbe=self.PROBE if probe is None else probe))["spec"]
         text = declarations if isinstance(declarations, str) else json.dumps(declarations)
-        probes.restore(spec, text)
-        return spec["containers"][0]["livenessProbe"]
+        return probes.restored(spec, text)["containers"][0]["livenessProbe"]
 
     def test_the_declared_handler_comes_back_and_the_rest_stays(self) -> None:
         declared = {"path": "/probes/web/livenessProbe", "handler": {"grpc": {"port": 9}}}
