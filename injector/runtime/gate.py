@@ -108,8 +108,8 @@ class Gate:
         self.total -= 1
 
     def closed(self, connection: Connection) -> None:
-        """A connection is gone, with whatever it held. Said twice of one that was evicted, and by then perhaps of a source
-        that is forgotten."""
+        """A connection is gone, with whatever it held. Said twice of one that was evicted; by then, its source may be
+        forgotten."""
         source = self.sources.get(connection.source)
         if source is None or source.connections.pop(id(connection), None) is None:
             return

@@ -262,7 +262,7 @@ async def test_large_reviews_of_one_source_do_not_hold_up_another(serve: Serve) 
             group.create_task(hog())
         latencies = await reviewed_for(honest, seconds=3.0)
         stop.set()
-    assert latencies[len(latencies) // 2] < sorted(waited)[len(waited) // 2] / 3, (
+    assert latencies[len(latencies) // 2] < sorted(waited)[len(waited) // 2] / 1.5, (
         "twelve before it in the line, or none"
     )
 
