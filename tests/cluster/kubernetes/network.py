@@ -6,6 +6,7 @@ Every step looks first, so that running it again repairs what a killed run left 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from .layout import MAX_NODES, Layout, Node
@@ -15,7 +16,9 @@ BRIDGE = "br0"
 
 
 def names() -> set[str]:
-    """The named network namespaces of this machine."""
+    """The named network namespaces of this machine; none where nothing could have made one."""
+    if shutil.which("ip") is None:
+        return set()
     return {entry["name"] for entry in json.loads(run(["ip", "-json", "netns", "list"]) or "[]")}
 
 
