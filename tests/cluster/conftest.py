@@ -17,6 +17,9 @@ from tests.cluster.support.cluster import Cluster
 from tests.cluster.support.mesh import Mesh
 from tests.cluster.support.sandbox import Sandbox, is_ready
 
+TEST_SECONDS: Final = 300
+"""For one test; a marker of its own counts first."""
+
 SANDBOXES: Final = pytest.StashKey[list[Sandbox]]()
 
 
@@ -99,7 +102,11 @@ def pytest_runtest_makereport(
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything below this directory needs a cluster, and says so by its marker."""
+    """Everything below this directory needs a cluster, and says so by its marker.
+
+    Its time is limited without that of its fixtures: the first one may build a Kubernetes.
+    """
     for item in items:
         if "tests/cluster/" in item.path.as_posix():
             item.add_marker(pytest.mark.cluster)
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS, func_only=True))

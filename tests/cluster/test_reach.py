@@ -27,10 +27,12 @@ def test_an_init_container_calls_a_service_through_the_sidecar(meshed: Sandbox, 
     assert client.status_of("caller")["state"]["terminated"]["exitCode"] == 0
     assert client.metrics().traffic("outbound") == Traffic(SEND, RECEIVE)
     assert server.metrics().traffic("inbound") - before == Traffic(SEND, RECEIVE)
+    for family in (4, 6):
+        counted_exchange(server, client.at(pods.TCP, family), (server, "outbound"), (client, "inbound"))
 
 
-def test_a_pod_reaches_itself_by_service_address_and_localhost(meshed: Sandbox) -> None:
-    (pod,) = meshed.start(pods.pod("self"))
+def test_a_pod_reaches_itself_by_service_address_and_localhost(meshed: Sandbox, nodes: tuple[str, str]) -> None:
+    pod, other = meshed.start(pods.pod("self", node=nodes[0]), pods.pod("other", node=nodes[1]))
     # Not named like the pod, whose own name /etc/hosts resolves to its address.
     v4, v6 = meshed.create(pods.service("mirror", selects="self")).object["spec"]["clusterIPs"]
     hosts = (v4, f"[{v6}]", "mirror")
@@ -40,6 +42,8 @@ def test_a_pod_reaches_itself_by_service_address_and_localhost(meshed: Sandbox) 
         counted_exchange(pod, f"{host}:{pods.TCP}", (pod, "outbound"), (pod, "inbound"))
     for address in (pod.at(pods.TCP, 4), pod.at(pods.TCP, 6), f"127.0.0.1:{pods.TCP}", f"[::1]:{pods.TCP}"):
         uncounted_exchange(pod, address, (pod, "outbound"), (pod, "inbound"))
+    for family in (4, 6):
+        counted_exchange(other, pod.at(pods.TCP, family), (other, "outbound"), (pod, "inbound"))
 
 
 def test_the_edge_of_the_mesh_is_crossed_both_ways(meshed: Sandbox, plain: Sandbox, nodes: tuple[str, str]) -> None:

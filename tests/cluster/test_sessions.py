@@ -6,11 +6,10 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.cluster.kubernetes.shell import run
 from tests.cluster.support import pods
 from tests.cluster.support.cluster import CHECKOUT, Cluster
 from tests.cluster.support.kinds import Json
-from tests.cluster.support.progress import step
+from tests.cluster.support.progress import run_visibly, step
 from tests.cluster.support.sandbox import Pod, Sandbox
 
 MANIFESTS: Final = CHECKOUT / "examples" / "shop" / "kubernetes"
@@ -23,7 +22,7 @@ def shop_images(cluster: Cluster) -> None:
     """The shop's images on our own cluster's nodes; a given cluster must be able to pull them."""
     if cluster.ours is not None:
         with step("scripts/images --load shop"):
-            run([CHECKOUT / "scripts" / "images", "--load", "shop"])
+            run_visibly(CHECKOUT / "scripts" / "images", "--load", "shop")
 
 
 def _documents(name: str) -> Iterator[Json]:

@@ -1,28 +1,38 @@
 """Every kind of workload is meshed, and reached over both address families from a pod on the other node."""
 
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
 import pytest
 
 from injector.inject.names import INIT_CONTAINER, PROXY_CONTAINER
 from tests.cluster.support import pods
-from tests.cluster.support.kinds import Json
 from tests.cluster.support.sandbox import Sandbox
 from tests.cluster.support.traffic import counted_exchange
 from tests.cluster.support.waiting import eventually
 
-KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "Pod")
+KINDS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod")
+
+MINUTELY: Final = "* * * * *"
 
 
-def _server(kind: str, node: str) -> Json:
+def _create_server(meshed: Sandbox, kind: str, node: str) -> None:
     if kind == "Pod":
-        return pods.pod("server", node=node)
-    more: Json = {"serviceName": "server"} if kind == "StatefulSet" else {}
-    return pods.workload(kind, "server", pods.spec(node=node), **more)
+        meshed.create(pods.pod("server", node=node))
+        return
+    more: dict[str, Any] = {"StatefulSet": {"serviceName": "server"}, "CronJob": {"schedule": MINUTELY}}.get(kind, {})
+    meshed.create(pods.workload(kind, "server", pods.spec(node=node), **more))
+    if kind == "CronJob":
+        # Made to be a minute late already, so that its controller starts a Job now and not at the next full minute.
+        late = datetime.now(UTC) - timedelta(minutes=2)
+        change = {"status": {"lastScheduleTime": late.strftime("%Y-%m-%dT%H:%M:%SZ")}}
+        meshed.api.patch(kind, "server", change, meshed.name, subresource="status")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_is_meshed_and_every_byte_passes_both_proxies(kind: str, meshed: Sandbox, nodes: tuple[str, str]) -> None:
     client = meshed.begin(pods.pod("client", node=nodes[0]))
-    meshed.create(_server(kind, nodes[1]))
+    _create_server(meshed, kind, nodes[1])
     (server,) = meshed.wait_pods("server", 1)
     client.wait_ready()
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from tests.cluster.kubernetes.layout import FIRST, Layout
-from tests.cluster.kubernetes.shell import Failure, run
+from tests.cluster.kubernetes.shell import Failure
 from tests.cluster.support.api import Api
-from tests.cluster.support.progress import step
+from tests.cluster.support.progress import run_visibly, step
 from tests.cluster.support.waiting import eventually
 
 KUBECONFIG_VARIABLE: Final = "INJECTOR_TEST_KUBECONFIG"
@@ -110,7 +110,7 @@ def _given(kubeconfig: Path) -> Cluster:
 
 def _started() -> Cluster:
     with step(f"scripts/cluster up --nodes {NODES}"):
-        run([CHECKOUT / "scripts" / "cluster", "up", "--nodes", str(NODES)])
+        run_visibly(CHECKOUT / "scripts" / "cluster", "up", "--nodes", str(NODES))
     layout = Layout.from_environment()
     inside = ("nsenter", f"--net=/run/netns/{layout.namespace(FIRST)}")
     return Cluster(layout.kubeconfig, str(layout.binaries / "kubectl"), inside, layout)

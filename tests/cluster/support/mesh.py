@@ -19,7 +19,7 @@ from tests.cluster.kubernetes.shell import run
 from tests.cluster.support.api import Api
 from tests.cluster.support.cluster import CHECKOUT, Cluster
 from tests.cluster.support.kinds import Json
-from tests.cluster.support.progress import step
+from tests.cluster.support.progress import run_visibly, step
 from tests.cluster.support.waiting import eventually
 
 REGISTRY_VARIABLE: Final = "INJECTOR_TEST_REGISTRY"
@@ -112,7 +112,7 @@ def _build_images(cluster: Cluster) -> str:
     if cluster.ours is None:
         return "given"
     with step("scripts/images --load proxy controller"):
-        run([CHECKOUT / "scripts" / "images", "--load", "proxy", "controller"])
+        run_visibly(CHECKOUT / "scripts" / "images", "--load", "proxy", "controller")
     present = images.present(cluster.ours, FIRST)
     builds = [present[images.full_name(name)] for name in image_names()]
     return hashlib.sha256("".join(builds).encode()).hexdigest()[:16]
