@@ -18,14 +18,10 @@ from tests.cluster.support.mesh import Mesh
 from tests.cluster.support.progress import say, step
 from tests.cluster.support.sandbox import Sandbox
 from tests.cluster.support.waiting import eventually
-from tests.cluster.support.webhook import CONTROLLER, WEBHOOK, replicas, samples
+from tests.cluster.support.webhook import CONTROLLER, WEBHOOK, replicas, samples, wait_led
 
 REPAIR_SECONDS: Final = 60.0
 REVERT_SECONDS: Final = 1.0
-LEASE: Final = "injector-controller"
-TAKEOVER_SECONDS: Final = 30.0
-"""A Lease of 15 s, looked at every 2 s; and a start on two slow cores."""
-
 EXPIRY: Final = "injector_webhook_certificate_expiry_timestamp_seconds"
 
 SHORT_LIVES: Final = (
@@ -43,6 +39,7 @@ def afterwards(mesh: Mesh) -> Iterator[None]:
     yield
     mesh.install()
     mesh.wait_ready()
+    wait_led(mesh.api)
     delete_both(mesh.api)
     sound(mesh.api)
 
@@ -163,22 +160,16 @@ def test_applying_again_changes_nothing(mesh: Mesh, api: Api) -> None:
 
 def test_when_the_leader_is_killed_the_other_replica_takes_over(mesh: Mesh, api: Api) -> None:
     sound(api)
-    holder = _holder(api)
+    holder = wait_led(api)
     (leader,) = [pod for pod in replicas(api, CONTROLLER) if pod["metadata"]["name"] == holder]
     cgroup = processes.pod_cgroup(mesh.cluster, leader)
     with step("another leader"), processes.kept_dead([cgroup], ["injector", "controller"]):
         began = time.monotonic()
-        eventually(
-            lambda: _holder(api), lambda now: now not in ("", holder), seconds=TAKEOVER_SECONDS, what="another leads"
-        )
+        wait_led(api, other_than=holder)
         say(f"  took over after {time.monotonic() - began:.1f} s")
         delete_serving(api)
         sound(api)
     mesh.wait_ready()
-
-
-def _holder(api: Api) -> str:
-    return str(api.get("Lease", LEASE, SYSTEM_NAMESPACE)["spec"].get("holderIdentity", ""))
 
 
 def revert(api: Api) -> float:
@@ -238,6 +229,7 @@ def test_certificate_and_ca_rotate_under_load_and_no_review_fails(mesh: Mesh, ap
     operation = {"op": "replace", "path": "/spec/template/spec/containers/0/args", "value": arguments}
     api.patch("Deployment", CONTROLLER, [operation], SYSTEM_NAMESPACE)
     mesh.wait_ready()
+    wait_led(api)
     authorities, leaves = set[object](), set[object]()
 
     def watch() -> int:

@@ -9,10 +9,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from injector.inject.names import SYSTEM_NAMESPACE
 from tests.cluster.support.api import Api
 from tests.cluster.support.kinds import Json, path
+from tests.cluster.support.waiting import eventually
 
 WEBHOOK: Final = "injector-webhook"
 CONTROLLER: Final = "injector-controller"
 ADMIN_PORT: Final = 8080
+LEASE: Final = "injector-controller"
+TAKEOVER_SECONDS: Final = 60.0
+"""A Lease of 15 s, looked at every 2 s; and starts and ends of replicas on two slow cores."""
 
 
 def replicas(api: Api, part: str) -> list[Json]:
@@ -35,3 +39,19 @@ def reviews(api: Api) -> Counter[tuple[str, str]]:
     for labels, value in samples(api, WEBHOOK, "injector_webhook_reviews_total"):
         counted[labels["result"], labels["reason"]] += int(value)
     return counted
+
+
+def leader(api: Api) -> str:
+    """The controller replica, by pod name, that holds the Lease; "" where nobody does."""
+    return str(api.get("Lease", LEASE, SYSTEM_NAMESPACE)["spec"].get("holderIdentity") or "")
+
+
+def wait_led(api: Api, *, other_than: str = "") -> str:
+    """Wait until a replica that is not about to end leads; after a rollout an old one may do so for some seconds."""
+
+    def found() -> str:
+        staying = {pod["metadata"]["name"] for pod in replicas(api, CONTROLLER)} - {other_than}
+        holder = leader(api)
+        return holder if holder in staying else ""
+
+    return eventually(found, bool, seconds=TAKEOVER_SECONDS, what="a controller leads")
