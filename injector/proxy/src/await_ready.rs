@@ -12,7 +12,7 @@ use crate::cli;
 use crate::config::ADMIN_PORT;
 
 /// How long to wait before saying why: the kubelet then writes an Event with our line, and starts the proxy again.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The first pause; a proxy is ready some milliseconds after its start.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 /// The longest pause: a tenth of a second is little to somebody who waited for an issuer.
