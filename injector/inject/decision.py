@@ -41,6 +41,9 @@ _SENTENCES: Final = {
 QUIET: Final = frozenset({SkipReason.NOT_ENABLED, SkipReason.ALREADY_INJECTED})
 """Skips that nobody needs a warning for."""
 
+NO_PLACE: Final = frozenset({SkipReason.HOST_NETWORK, SkipReason.OTHER_MESH})
+"""Pods in which our containers would do harm: rules on the node's network would take the whole node's connections."""
+
 MIRROR_ANNOTATION: Final = "kubernetes.io/config.mirror"
 """Set by the kubelet on the API's copy of a static pod (kubelet/types.ConfigMirrorAnnotationKey)."""
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from injector.inject.decision import all_containers
 from injector.inject.model import Json
-from injector.inject.names import PROXY_PORTS, VOLUMES
+from injector.inject.names import DISABLED, INJECT, PROXY_PORTS, VOLUMES
 from injector.inject.probes import encode, rewrites, targets
 
 MAX_PROBES_BYTES: Final = 96 * 1024
@@ -25,6 +25,7 @@ class RefusalReason(StrEnum):
     VOLUME_MOUNTED_ELSEWHERE = "volume-mounted-elsewhere"
     COUNTERFEIT_CONTAINER = "counterfeit-container"
     COUNTERFEIT_VOLUME = "counterfeit-volume"
+    OUT_OF_PLACE = "out-of-place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,15 @@ def collisions(spec: Json, proxy_uid: int) -> Iterator[Fault]:
     yield from _port_collisions(spec)
     yield from _uid_collisions(spec, proxy_uid)
     yield from _volume_thefts(spec)
+
+
+def out_of_place(why: str) -> Fault:
+    """For a pod that has our containers, and must not: injected once, and then given what does not go with them."""
+    return Fault(
+        RefusalReason.OUT_OF_PLACE,
+        f"the mesh's containers cannot stay in this pod, for {why}; run `injector uninject` on its manifest, and "
+        f"annotate it {INJECT}: {DISABLED}",
+    )
 
 
 def _port_collisions(spec: Json) -> Iterator[Fault]:

@@ -10,7 +10,7 @@ from injector.inject.decision import Skip, SkipReason
 from injector.inject.installation import Installation
 from injector.inject.model import Json, Namespace, Workload
 from injector.inject.names import ENABLED, INJECT
-from injector.inject.refusal import Fault, RefusalReason, collisions
+from injector.inject.refusal import Fault, RefusalReason, collisions, out_of_place
 from injector.inject.settings import Settings, resolve
 from injector.inject.shape import shape_faults
 from injector.inject.uninject import bare
@@ -70,6 +70,8 @@ def review_pod(
         return Refused(_bad_values((fault, *others.faults)), others.warnings)
     decided = decision.decide(pod, namespace, opted_in=opted_in)
     if isinstance(decided, Skip):
+        if decided.reason in decision.NO_PLACE and presence.redirection_container(pod):
+            return Refused((out_of_place(decided.reason.sentence),))
         return _skipped(decided.reason)
     resolution = resolve(own, namespace.annotations, installation.defaults)
     warnings = (*annotations.unknown_keys(own), *resolution.warnings, *_security_warnings(namespace))

@@ -5,7 +5,7 @@ import pytest
 from injector.inject.installation import Installation
 from injector.inject.model import Json
 from injector.inject.refusal import RefusalReason
-from injector.inject.review import Injected
+from injector.inject.review import Injected, Skipped
 from tests.inject.objects import (
     INSTALLATION,
     annotated,
@@ -59,6 +59,50 @@ class TestPorts:
         assert "its preStop asks port 4191" in messages(pod(hook))
         by_name = container(ports=[{"name": "x", "containerPort": 4190}], livenessProbe={"tcpSocket": {"port": "x"}})
         assert reasons(pod(by_name)) == ["port-collision", "port-collision"]
+
+
+class TestOutOfPlace:
+    """Our containers in a pod that may not have them: the skip alone would let them run."""
+
+    def test_on_the_nodes_network_the_rules_would_take_the_nodes_connections(self) -> None:
+        subject = injected(pod())
+        subject["spec"]["hostNetwork"] = True
+        assert messages(subject) == (
+            "the mesh's containers cannot stay in this pod, for it uses the node's network, whose connections must not "
+            "be redirected; run `injector uninject` on its manifest, and annotate it injector.mesh/inject: disabled"
+        )
+
+    def test_another_mesh_that_comes_afterwards_is_not_let_in_beside_ours(self) -> None:
+        subject = injected(pod())
+        subject["spec"]["containers"].append(container("istio-proxy"))
+        (fault,) = faults(subject)
+        assert fault.reason is RefusalReason.OUT_OF_PLACE
+        assert "for it has another mesh's sidecar; two redirections of one connection do not work" in fault.message
+
+    def test_a_pod_that_opted_out_is_left_to_itself(self) -> None:
+        subject = injected(pod())
+        subject["metadata"]["annotations"] = annotated(inject="disabled")
+        subject["spec"]["hostNetwork"] = True
+        assert expect(Skipped, review(subject)).reason == "disabled-on-pod"
+
+
+class TestAfterwards:
+    """What another webhook adds to an injected pod is held to the same rules."""
+
+    @pytest.mark.parametrize(
+        ("addition", "reason"),
+        [
+            ({"ports": [{"containerPort": 4191}]}, "port-collision"),
+            ({"livenessProbe": {"tcpSocket": {"port": 4143}}}, "port-collision"),
+            ({"securityContext": {"runAsUser": 2102}}, "uid-collision"),
+            ({"volumeMounts": [{"name": "injector-token", "mountPath": "/x"}]}, "volume-mounted-elsewhere"),
+        ],
+        ids=str,
+    )
+    def test_a_container_that_cannot_stand_beside_a_proxy_is_refused(self, addition: Json, reason: str) -> None:
+        subject = injected(pod())
+        subject["spec"]["containers"].append(container("agent", **addition))
+        assert reasons(subject) == [reason]
 
 
 class TestUser:
@@ -151,7 +195,8 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
     )
     subject = pod(culprit, annotations=BAD_VALUES, volumes=[{"name": "injector-token", "emptyDir": {}}])
     told = faults(subject)
-    assert {fault.reason for fault in told} == set(RefusalReason) - {RefusalReason.MALFORMED_POD}
+    alone = {RefusalReason.MALFORMED_POD, RefusalReason.OUT_OF_PLACE}
+    assert {fault.reason for fault in told} == set(RefusalReason) - alone
     assert len(told) == 9
 
 
