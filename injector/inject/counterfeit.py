@@ -36,9 +36,8 @@ def faults(spec: Json, wanted: Json) -> Iterator[Fault]:
     for group in ("containers", "ephemeralContainers"):
         for container in spec.get(group) or ():
             if container["name"] in CONTAINERS:
-                yield _counterfeit(
-                    container["name"], f"it stands among {group}, and the mesh's stands among initContainers"
-                )
+                where = f"it stands among {group}, and the mesh's stands among initContainers"
+                yield _counterfeit(container["name"], where, "remove or rename it")
     for container in spec.get("initContainers") or ():
         name = container["name"]
         if name not in CONTAINERS:
@@ -62,11 +61,12 @@ def _container_faults(container: Json, expected: Json) -> Iterator[Fault]:
             yield _counterfeit(name, f"its variable {variable[:SHOWN_VALUE_LENGTH]!r} {forbidden_env(variable)}")
 
 
-def _counterfeit(name: str, what: str) -> Fault:
-    return Fault(
-        RefusalReason.COUNTERFEIT_CONTAINER,
-        f"container {name!r}: {what}; the name is the mesh's: remove it, or run `injector uninject` on the manifest",
-    )
+_TAKE_OUT: Final = "remove it, or run `injector uninject` on the manifest"
+
+
+def _counterfeit(name: str, what: str, remedy: str = _TAKE_OUT) -> Fault:
+    message = f"container {name!r}: {what}; the name is the mesh's: {remedy}"
+    return Fault(RefusalReason.COUNTERFEIT_CONTAINER, message)
 
 
 def _volume_faults(spec: Json, wanted: Json) -> Iterator[Fault]:

@@ -64,10 +64,10 @@ def _subnet(item: str) -> Subnet:
     except ValueError:
         raise ValueError(f"expected subnets such as 10.0.0.0/8,fd00::/8; {item[:60]!r} is none") from None
     if "/" in item and ipaddress.ip_interface(item).ip != subnet.network_address:
-        raise ValueError(f"expected subnets; {item!r} has host bits set, did you mean {subnet}?")
+        raise ValueError(f"expected subnets without host bits, such as {subnet} in place of {item!r}")
     # iptables prints these with a dotted tail, which Python does not: the init container's read-back would differ.
     if isinstance(subnet, ipaddress.IPv6Network) and subnet != _V6_LOOPBACK and any(map(subnet.subnet_of, _V4_IN_V6)):
-        raise ValueError(f"expected subnets; write the IPv4 ones in {item!r} as IPv4")
+        raise ValueError(f"expected subnets, with the IPv4 address in {item!r} written as IPv4")
     return subnet
 
 

@@ -123,7 +123,10 @@ class TestPlaces:
         subject = start()
         subject["spec"][group] = [*subject["spec"].get(group, ()), container(name)]
         (fault,) = faults(subject)
-        assert f"it stands among {group}, and the mesh's stands among initContainers" in fault.message
+        assert fault.message == (
+            f"container '{name}': it stands among {group}, and the mesh's stands among initContainers; the name is the "
+            "mesh's: remove or rename it"
+        )
 
     @pytest.mark.parametrize("name", OURS)
     def test_and_each_only_once(self, name: str) -> None:

@@ -37,8 +37,8 @@ def test_subnets_are_collapsed_and_sorted_v4_first(written: str, subnets: list[s
 @pytest.mark.parametrize(
     ("written", "complaint"),
     [
-        ("10.0.0.1/8", r"'10.0.0.1/8' has host bits set, did you mean 10.0.0.0/8\?"),
-        ("fd00::1/8", r"did you mean fd00::/8\?"),
+        ("10.0.0.1/8", "without host bits, such as 10.0.0.0/8 in place of '10.0.0.1/8'"),
+        ("fd00::1/8", "such as fd00::/8 in place of 'fd00::1/8'"),
         ("10.0.0.0/33", "'10.0.0.0/33' is none"),
         ("10.0.0", "'10.0.0' is none"),
         ("010.0.0.1", "'010.0.0.1' is none"),  # octal for some, decimal for others
@@ -47,8 +47,8 @@ def test_subnets_are_collapsed_and_sorted_v4_first(written: str, subnets: list[s
         ("fe80::1%eth0", "'fe80::1%eth0' is none"),
         ("fe80::1%x\n-A OUTPUT -j ACCEPT", "is none"),  # Python takes any text for a zone
         ("fe80::%eth0/64", "is none"),
-        ("::ffff:10.0.0.1", "write the IPv4 ones in '::ffff:10.0.0.1' as IPv4"),
-        ("::10.0.0.0/104", "as IPv4"),
+        ("::ffff:10.0.0.1", "with the IPv4 address in '::ffff:10.0.0.1' written as IPv4"),
+        ("::10.0.0.0/104", "written as IPv4"),
         ("x" * 5000, "'x{60}' is none"),
     ],
 )
