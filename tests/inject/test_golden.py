@@ -4,14 +4,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import jsonpatch
 import pytest
 
 from injector.inject.annotations import SETTINGS
 from injector.inject.installation import Installation
 from injector.inject.model import Json, Namespace, Workload
 from injector.inject.redirect import describe, rules
-from injector.inject.review import Injected, Review
+from injector.inject.review import Injected, Review, Skipped
 from injector.inject.settings import resolve
+from tests.inject.apiserver import complaints, stored
 from tests.inject.golden import ROOT, agree, difference, to_yaml
 from tests.inject.objects import (
     INSTALLATION,
@@ -170,6 +172,14 @@ def test_the_plain_patch() -> None:
 def test_what_a_knob_changes_of_the_plain_patch(name: str) -> None:
     change = difference(patch_text(Knob().review()), patch_text(KNOBS[name].review()), name)
     agree(PATCHES / f"{name}.diff", change)
+
+
+@pytest.mark.parametrize("name", KNOBS)
+def test_the_api_server_takes_what_a_knob_gives_and_gives_it_back_as_it_was(name: str) -> None:
+    knob = KNOBS[name]
+    patched = jsonpatch.apply_patch(knob.subject, expect(Injected, knob.review()).operations)
+    assert complaints(patched) == []
+    expect(Skipped, replace(knob, subject=stored(patched)).review())
 
 
 @pytest.mark.parametrize("name", REPAIRS)
