@@ -222,7 +222,7 @@ def _versions(api: Api, *, seconds: float) -> set[str]:
     return {found["metadata"]["resourceVersion"] for _, found in followed}
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(400, func_only=True)
 def test_certificate_and_ca_rotate_under_load_and_no_review_fails(mesh: Mesh, api: Api, meshed: Sandbox) -> None:
     controller = api.get("Deployment", CONTROLLER, SYSTEM_NAMESPACE)
     arguments = [*controller["spec"]["template"]["spec"]["containers"][0]["args"], *SHORT_LIVES]

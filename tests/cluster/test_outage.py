@@ -29,6 +29,7 @@ MEANWHILE_SECONDS: Final = 0.5
 """The longest that creating a pod of another namespace may take during the outage, on two busy cores."""
 
 ROLLOUT_SECONDS: Final = 400.0
+END_SECONDS: Final = 180.0
 GATES: Final = [{"name": "injector.mesh-tests/never"}]
 
 
@@ -51,7 +52,7 @@ def watching(api: Api, namespace: str, seen: Seen) -> Iterator[None]:
 
     def follow() -> None:
         while not over.is_set():
-            for _, pod in api.watch("Pod", namespace, seconds=2.0):
+            for _, pod in api.watch("Pod", namespace, seconds=5.0):
                 name = pod["metadata"]["name"]
                 seen.last[name] = pod
                 seen.came.setdefault(name, time.monotonic())
@@ -66,7 +67,7 @@ def watching(api: Api, namespace: str, seen: Seen) -> Iterator[None]:
 
 
 def deployment(version: str, **fields: Any) -> Json:
-    spec = pods.spec(pods.container(args=["sleep", "1h"]), terminationGracePeriodSeconds=0, **fields)
+    spec = pods.spec(pods.container(args=["sleep", "1h"]), terminationGracePeriodSeconds=1, **fields)
     strategy = {"rollingUpdate": {"maxSurge": SURGE, "maxUnavailable": 0}}
     template = {"version": version}
     return pods.workload("Deployment", "web", spec, annotations=template, replicas=REPLICAS, strategy=strategy)
@@ -80,7 +81,7 @@ def ready_of_second(seen: Seen) -> int:
     return sum(is_ready(pod) for pod in list(seen.last.values()) if pod["metadata"]["annotations"]["version"] == "2")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900, func_only=True)
 def test_no_pod_starts_without_a_sidecar_and_nobody_else_notices(
     mesh: Mesh, api: Api, meshed: Sandbox, plain: Sandbox
 ) -> None:
@@ -113,6 +114,10 @@ def test_no_pod_starts_without_a_sidecar_and_nobody_else_notices(
     assert len(outside) > OUTAGE_SECONDS
     assert max(outside) < MEANWHILE_SECONDS
     mesh.wait_ready()
+    with step("all of them end"):  # so that the next test has the nodes to itself
+        api.delete("Deployment", "web", meshed.name)
+        for pod in api.list("Pod", meshed.name):
+            api.wait_gone("Pod", pod["metadata"]["name"], meshed.name, seconds=END_SECONDS)
 
 
 def elsewhere(plain: Sandbox, meshed: Sandbox, *, until: float) -> tuple[list[float], str]:
