@@ -26,11 +26,12 @@ _HOLD_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One proxy's memory in its three states."""
+    """One proxy's memory: before any connection, while it holds them, after the first time, and after the second."""
 
     idle: Memory
     holding: Memory
     after: Memory
+    again: Memory
 
 
 def measure(settle: float = SETTLE_SECONDS) -> dict[str, list[Figures]]:
@@ -46,12 +47,22 @@ def measure(settle: float = SETTLE_SECONDS) -> dict[str, list[Figures]]:
 
 
 def _round(link: Link, settle: float) -> list[Figures]:
-    idle = [memory(proxy.pid) for proxy in link.proxies]
+    idle = _memories(link)
     with entered(link.server.namespace), echo_server(link):
-        with entered(link.client.namespace), running(f"held {link.name}", hold(link, CONNECTIONS)) as holder:
-            holder.wait_until(lambda: HOLDING in holder.log.read_text(), _HOLD_SECONDS)
-            time.sleep(settle)
-            holding = [memory(proxy.pid) for proxy in link.proxies]
+        holding, after = _hold(link, settle)
+        _, again = _hold(link, settle)
+    return [Figures(*states) for states in zip(idle, holding, after, again, strict=True)]
+
+
+def _hold(link: Link, settle: float) -> tuple[list[Memory], list[Memory]]:
+    """The proxies' memory with the connections open, and after they are closed."""
+    with entered(link.client.namespace), running(f"held {link.name}", hold(link, CONNECTIONS)) as holder:
+        holder.wait_until(lambda: HOLDING in holder.log.read_text(), _HOLD_SECONDS)
         time.sleep(settle)
-        after = [memory(proxy.pid) for proxy in link.proxies]
-    return [Figures(*states) for states in zip(idle, holding, after, strict=True)]
+        holding = _memories(link)
+    time.sleep(settle)
+    return holding, _memories(link)
+
+
+def _memories(link: Link) -> list[Memory]:
+    return [memory(proxy.pid) for proxy in link.proxies]

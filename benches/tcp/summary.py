@@ -18,8 +18,8 @@ Each row: client pod, its proxy, the server pod's proxy, server; network namespa
 the proxies by the webhook's own iptables rules and SO_ORIGINAL_DST. All of it shares the machine's cores.
 injector: defaults, one worker, no TLS in this version. haproxy: Debian's, mode tcp, `server *` (dials the original
 destination), nbthread 1, no TLS, behind the same rules.
-Streams: iperf3, client to server. CPU of proxies: user and system time of both processes together; all CPU: everything
-on every core, with clients, servers and the kernel's interrupts.
+Streams: iperf3, client to server. "proxies": user and system time of both processes together, for 10^9 bytes; "all":
+everything on every core, with clients, servers and the kernel's interrupts.
 New connections: {CONNECTING_AT_ONCE} at a time, each opened, one byte there and back, closed.
 """
 
@@ -34,7 +34,7 @@ def summarise(found: Mapping[Case, Sequence[Figures]]) -> Report:
                 f"TCP throughput (medians of {ROUNDS})",
                 [
                     "",
-                    *(f"{traffic}, {unit}" for traffic in STREAMS for unit in ("Gb/s", "proxies' CPU s/GB", "all CPU")),
+                    *(f"{traffic}, {unit}" for traffic in STREAMS for unit in ("Gb/s", "proxies s/GB", "all s/GB")),
                 ],
                 [[link, *(cell for traffic in STREAMS for cell in rows[link, traffic][:3])] for link in KINDS],
             ),

@@ -20,8 +20,9 @@ LINEAR_PERCENT = 20.0
 SMALL, MANY = SIZES[0], CLIENTS[-1]
 
 NOTES = """\
-injector webhook: the shipped process, its caches filled from a real API server. Servers share one core, the load has
-the other; TLS 1.3, connections kept. CPU is the server process's own user and system time.
+injector webhook: the shipped process, its caches filled from a real API server. The servers have one core, the
+load has another, each before anything else there (SCHED_RR); TLS 1.3, connections kept. CPU is the server process's own
+user and system time.
 bare FastAPI route: decodes the review and allows it. trivial server: answers unread, to show that the load could go on
 much faster (the load's share of its core is in the raw figures).
 """
