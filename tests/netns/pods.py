@@ -2,7 +2,7 @@
 
 import ctypes
 import os
-import select
+import selectors
 import signal
 import socket
 import subprocess
@@ -83,8 +83,9 @@ class Pod:
         return run(*command, *values, *prefix, str(self.binary), "init", check=False)
 
     @contextmanager
-    def proxy(self, **environment: str) -> Iterator["Proxy"]:
-        """Runs the sidecar as its own user until the block ends; then SIGTERM must end it."""
+    def proxy(self, *prefix: str, **environment: str) -> Iterator["Proxy"]:
+        """Runs the sidecar as its own user until the block ends; then SIGTERM must end it. A prefix is a command that
+        runs it, such as prlimit."""
         values = {
             "INJECTOR_POD_NAME": self.name,
             "INJECTOR_POD_NAMESPACE": "shop",
@@ -97,7 +98,7 @@ class Pod:
             "INJECTOR_SHUTDOWN_GRACE_SECONDS": "1",
             **environment,
         }
-        command = ["ip", "netns", "exec", self.name, "setpriv", f"--reuid={PROXY_UID}", f"--regid={PROXY_UID}"]
+        command = ["ip", "netns", "exec", self.name, *prefix, "setpriv", f"--reuid={PROXY_UID}", f"--regid={PROXY_UID}"]
         command += ["--clear-groups", "--bounding-set=-all", "--no-new-privs", str(self.binary), "run"]
         with subprocess.Popen(command, env=values, stdout=subprocess.PIPE, text=True) as process:
             try:
@@ -184,23 +185,25 @@ class Echo:
     def __exit__(self, *_: object) -> None:
         self.stopped.set()
         self.thread.join()
-        for listener in self.listeners:
-            listener.close()
 
     def _serve(self) -> None:
-        streams: list[socket.socket] = []
-        while not self.stopped.is_set():
-            ready, _, _ = select.select([*self.listeners, *streams], [], [], 0.02)
-            for one in ready:
-                if one in self.listeners:
-                    stream, peer = one.accept()
-                    self.clients.append(peer[0])
-                    streams.append(stream)
-                elif not self._echo(one):
-                    streams.remove(one)
-                    one.close()
-        for stream in streams:
-            stream.close()
+        with selectors.DefaultSelector() as selector:
+            for listener in self.listeners:
+                selector.register(listener, selectors.EVENT_READ)
+            while not self.stopped.is_set():
+                for key, _ in selector.select(timeout=0.02):
+                    one = key.fileobj
+                    assert isinstance(one, socket.socket)
+                    if one in self.listeners:
+                        stream, peer = one.accept()
+                        self.clients.append(peer[0])
+                        selector.register(stream, selectors.EVENT_READ)
+                    elif not self._echo(one):
+                        selector.unregister(one)
+                        one.close()
+            for key in list(selector.get_map().values()):
+                assert isinstance(key.fileobj, socket.socket)
+                key.fileobj.close()
 
     @staticmethod
     def _echo(stream: socket.socket) -> bool:

@@ -11,13 +11,15 @@ use tracing::{debug, error};
 
 use crate::copy::relay;
 use crate::dial::{self, Dial, Failure};
+use crate::listen::Accepted;
 use crate::metrics::{Direction, Opaque, Traffic};
 use crate::orig_dst::canonical;
 use crate::refuse::{Arrival, Reason, judge};
 use crate::worker::Worker;
 
 /// Carries one accepted connection to where it was going, until both sides are done.
-pub async fn serve(client: TcpStream, direction: Direction, worker: Arc<Worker>) {
+pub async fn serve(accepted: Accepted, direction: Direction, worker: Arc<Worker>) {
+    let Accepted { stream: client, place: _place, .. } = accepted;
     let traffic = worker.metrics.of(direction);
     let destination = match admit(&client, direction, &worker) {
         Ok(destination) => destination,

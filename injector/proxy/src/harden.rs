@@ -7,11 +7,14 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpabl
 /// Not dumpable: no core file and no ptrace or `/proc/PID/mem` for another process of the same uid, so that keys stay
 /// with the process. Two descriptors a connection: the usual soft limit of 1,024 would end at 500 connections.
 /// SIGPIPE is ignored by Rust's runtime since before `main`; a write to a closed socket is an error value.
-pub fn harden() {
+///
+/// The result is how many descriptors that is.
+pub fn harden() -> u64 {
     // Neither can fail on the kernels that Kubernetes runs on, and a proxy without them still serves its pod.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -21,9 +24,10 @@ mod tests {
 
     #[test]
     fn nobody_reads_our_memory_and_descriptors_suffice() {
-        harden();
+        let descriptors = harden();
         assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(limit.current, limit.maximum);
+        assert_eq!(descriptors, limit.current.unwrap_or(u64::MAX));
     }
 }

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
 
 /// Connections that may wait to be accepted; the kernel takes the smaller of this and net.core.somaxconn (4,096).
@@ -74,22 +75,36 @@ fn is_absent_family(error: &io::Error) -> bool {
     [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
+/// A connection that was accepted, with its place in the room, to be kept as long as it is open.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The connection.
+    pub stream: TcpStream,
+    /// Who opened it.
+    pub peer: SocketAddr,
+    /// Its place.
+    pub place: OwnedSemaphorePermit,
+}
+
 /// Hands every accepted connection to `serve`, and every failure for want of resources to `failed`, until `stop`; then
 /// takes what was waiting already, so that closing the socket resets nobody whose connect had succeeded.
+///
+/// While there is no place in `room`, connections wait in the kernel's backlog.
 pub async fn accept(
     listener: TcpListener,
+    room: Arc<Semaphore>,
     mut stop: watch::Receiver<bool>,
-    mut serve: impl FnMut(TcpStream, SocketAddr),
+    mut serve: impl FnMut(Accepted),
     mut failed: impl FnMut(&io::Error),
 ) {
     loop {
         let accepted = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
-            accepted = listener.accept() => accepted,
+            accepted = next(&listener, &room) => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => serve(stream, peer),
+            Ok(accepted) => serve(accepted),
             Err(error) if crate::dial::is_exhaustion(&error) => {
                 failed(&error);
                 sleep(PAUSE).await;
@@ -98,9 +113,15 @@ pub async fn accept(
         }
     }
     let waiting = async {
-        while let Ok((stream, peer)) = listener.accept().await {
-            serve(stream, peer);
+        while let Ok(accepted) = next(&listener, &room).await {
+            serve(accepted);
         }
     };
     let _ = tokio::time::timeout(Duration::ZERO, waiting).await;
+}
+
+async fn next(listener: &TcpListener, room: &Arc<Semaphore>) -> io::Result<Accepted> {
+    let place = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok(Accepted { stream, peer, place })
 }

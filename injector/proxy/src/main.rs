@@ -25,9 +25,9 @@ fn run(started: Instant) -> ExitCode {
         Ok(config) => config,
         Err(faults) => return cli::fail(cli::EXIT_USAGE, &faults),
     };
-    harden::harden();
+    let descriptors = harden::harden();
     log::start(config.log);
-    let proxy = match Proxy::build(config, started) {
+    let proxy = match Proxy::build(config, descriptors, started) {
         Ok(proxy) => proxy,
         Err(fault) => return cli::fail(cli::EXIT_UNAVAILABLE, &[fault]),
     };

@@ -28,8 +28,10 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Opens every socket. The error is a sentence that says which one could not be opened.
-    pub fn build(config: Config, started: Instant) -> Result<Self, String> {
+    /// Opens every socket, for a process that may have so many `descriptors` and began at `started`. The error is a
+    /// sentence that says which one could not be opened.
+    pub fn build(config: Config, descriptors: u64, started: Instant) -> Result<Self, String> {
+        let most = worker::connections_each(descriptors, config.workers.get());
         let shared = config.workers.get() > 1;
         let mut workers = Vec::with_capacity(config.workers.get());
         for _ in 0..config.workers.get() {
@@ -37,7 +39,7 @@ impl Proxy {
                 inbound: bind(At::Everywhere(INBOUND_PORT), shared)?,
                 outbound: bind(At::Loopback(OUTBOUND_PORT), shared)?,
             };
-            workers.push((worker_of(&config), listeners));
+            workers.push((worker_of(&config, most), listeners));
         }
         let admin = bind(At::Everywhere(ADMIN_PORT), false)?;
         let runtime = Builder::new_current_thread().enable_all().build();
@@ -77,13 +79,14 @@ impl Proxy {
     }
 }
 
-fn worker_of(config: &Config) -> Worker {
+fn worker_of(config: &Config, most: usize) -> Worker {
     Worker {
         metrics: Arc::default(),
         dials: Dials::default(),
         pod_ips: config.pod.ips.clone(),
         opaque_ports: config.opaque_ports.clone(),
         original_destination: Arc::new(original_destination),
+        most,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
@@ -28,6 +28,17 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Asks where a connection was going, given its own address: the kernel, or what stands for it in a test.
 pub type OriginalDestination = Arc<dyn Fn(&TcpStream, SocketAddr) -> io::Result<SocketAddr> + Send + Sync>;
 
+/// Descriptors that connections must leave for others: the admin port's guests and the probes they ask for (two for each
+/// of some 130), listeners, event loops. A pod with little to give keeps a quarter of it.
+const RESERVED: u64 = 512;
+
+/// Connections that each of `workers` may carry at once with `descriptors` for the whole process: two for each, so that
+/// a flood of them leaves the kubelet's probes a way in.
+pub fn connections_each(descriptors: u64, workers: usize) -> usize {
+    let pairs = (descriptors - RESERVED.min(descriptors / 4)) / 2 / workers as u64;
+    usize::try_from(pairs).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS)
+}
+
 /// What the connections of one worker share.
 pub struct Worker {
     /// Its counters.
@@ -40,6 +51,8 @@ pub struct Worker {
     pub opaque_ports: PortSet,
     /// Where a connection was going.
     pub original_destination: OriginalDestination,
+    /// Connections at once; more wait in the kernel's backlog.
+    pub most: usize,
 }
 
 /// The sockets that one worker accepts from.
@@ -71,11 +84,15 @@ pub fn start(
 
 async fn work(worker: Arc<Worker>, listeners: Listeners, stop: watch::Receiver<bool>) -> io::Result<()> {
     let (accepting, connections) = (TaskTracker::new(), TaskTracker::new());
+    // Each listener that waits for a connection holds a place for it; the others' are not to be missed.
+    let waiting = (listeners.inbound.len() + listeners.outbound.len()).saturating_sub(1);
+    let room = Arc::new(Semaphore::new(worker.most.saturating_add(waiting).min(Semaphore::MAX_PERMITS)));
     let inbound = listeners.inbound.into_iter().map(|socket| (socket, Direction::Inbound));
     let outbound = listeners.outbound.into_iter().map(|socket| (socket, Direction::Outbound));
     for (socket, direction) in inbound.chain(outbound) {
         let listener = TcpListener::from_std(socket)?;
-        accepting.spawn(accept(listener, direction, Arc::clone(&worker), connections.clone(), stop.clone()));
+        let (worker, room, stop) = (Arc::clone(&worker), Arc::clone(&room), stop.clone());
+        accepting.spawn(accept(listener, room, stop, direction, worker, connections.clone()));
     }
     accepting.close();
     accepting.wait().await;
@@ -86,14 +103,15 @@ async fn work(worker: Arc<Worker>, listeners: Listeners, stop: watch::Receiver<b
 
 async fn accept(
     listener: TcpListener,
+    room: Arc<Semaphore>,
+    stop: watch::Receiver<bool>,
     direction: Direction,
     worker: Arc<Worker>,
     connections: TaskTracker,
-    stop: watch::Receiver<bool>,
 ) {
     let mut told = None::<Instant>;
-    let serve = |stream, _| {
-        connections.spawn(connection::serve(stream, direction, Arc::clone(&worker)));
+    let serve = |accepted| {
+        connections.spawn(connection::serve(accepted, direction, Arc::clone(&worker)));
     };
     let failed = |error: &io::Error| {
         worker.metrics.of(direction).accept_errors.add(1);
@@ -102,5 +120,19 @@ async fn accept(
             error!(?direction, %error, "cannot accept connections; trying again twenty times a second");
         }
     };
-    listen::accept(listener, stop, serve, failed).await;
+    listen::accept(listener, room, stop, serve, failed).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_for_probes() {
+        assert_eq!(connections_each(1_048_576, 1), 524_032);
+        assert_eq!(connections_each(1_048_576, 4), 131_008);
+        assert_eq!(connections_each(1024, 1), 384);
+        assert_eq!(connections_each(4, 8), 1);
+        assert!(connections_each(u64::MAX, 1) <= Semaphore::MAX_PERMITS);
+    }
 }

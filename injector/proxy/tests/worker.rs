@@ -9,7 +9,7 @@ use std::time::Duration;
 use injector_proxy::dial::Failure;
 use injector_proxy::metrics::{Direction, Opaque};
 use injector_proxy::refuse::Reason;
-use support::{Rig, listen, own_address, soon};
+use support::{MOST, Rig, listen, own_address, silent, soon};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -62,17 +62,17 @@ async fn a_dead_destination_resets_the_client() {
 
 #[tokio::test]
 async fn a_client_that_gives_up_ends_the_dial() {
-    // TEST-NET-1 (RFC 5737): nobody answers there.
-    let rig = Rig::to("192.0.2.1:9".parse().unwrap());
+    let (_full, destination) = silent().await;
+    let rig = Rig::to(destination);
     let traffic = rig.metrics.of(Direction::Outbound);
     let client = TcpStream::connect(rig.outbound).await.unwrap();
-    until(|| traffic.open() == 1 || traffic.connect_failures.sum() == 1).await;
-    if traffic.open() == 1 {
-        socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
-        drop(client);
-        until(|| traffic.open() == 0).await;
-        assert_eq!(traffic.connect_failures.of(Failure::ClientGone).get(), 1);
-    }
+    until(|| traffic.open() == 1).await;
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(traffic.open(), 1, "nobody has answered, and it waits");
+    socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    until(|| traffic.open() == 0).await;
+    assert_eq!(traffic.connect_failures.of(Failure::ClientGone).get(), 1);
 }
 
 #[tokio::test]
@@ -119,4 +119,24 @@ async fn open_connections_finish_and_new_ones_are_refused() {
     assert!(timeout(Duration::from_millis(100), &mut finished).await.is_err(), "a connection is open");
     drop((client, served, server));
     soon(finished).await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_their_turn() {
+    let (server, destination) = listen().await;
+    let rig = Rig::to(destination);
+    let traffic = rig.metrics.of(Direction::Inbound);
+    let mut clients = Vec::new();
+    for _ in 0..MOST + 5 {
+        clients.push(TcpStream::connect(rig.inbound).await.unwrap());
+    }
+    until(|| traffic.open() == MOST as u64).await;
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(traffic.open(), MOST as u64, "the others wait in the backlog");
+    let mut served = Vec::new();
+    for _ in 0..MOST {
+        served.push(soon(server.accept()).await.unwrap());
+    }
+    drop((clients.drain(..MOST).collect::<Vec<_>>(), served));
+    until(|| traffic.open() == 5).await;
 }

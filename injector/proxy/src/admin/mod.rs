@@ -21,12 +21,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::error;
 
-use crate::listen;
+use crate::listen::{self, Accepted};
 use crate::metrics::Exposition;
 use crate::orig_dst::canonical;
 use crate::probe::{Outcome, Prober};
@@ -61,9 +61,10 @@ pub async fn serve(sockets: Vec<std::net::TcpListener>, admin: Arc<Admin>) -> io
     let mut accepting = JoinSet::new();
     for socket in sockets {
         let (listener, guests, admin) = (TcpListener::from_std(socket)?, Arc::clone(&guests), Arc::clone(&admin));
-        let welcome = move |stream, peer| welcome(stream, peer, &guests, &admin);
+        let welcome = move |accepted: Accepted| welcome(accepted.stream, accepted.peer, &guests, &admin);
+        let room = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)); // who may sit is for `guests` to say
         let failed = |error: &io::Error| error!(%error, "cannot accept at the admin port");
-        accepting.spawn(listen::accept(listener, running.clone(), welcome, failed));
+        accepting.spawn(listen::accept(listener, room, running.clone(), welcome, failed));
     }
     while accepting.join_next().await.is_some() {}
     Ok(())

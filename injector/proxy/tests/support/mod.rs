@@ -9,10 +9,14 @@ use std::time::Duration;
 use injector_proxy::dial::Dials;
 use injector_proxy::metrics::WorkerMetrics;
 use injector_proxy::worker::{self, Listeners, Worker};
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
+
+/// Connections at once that a rig carries.
+pub const MOST: usize = 20;
 
 /// Nothing here takes as long, unless it hangs.
 pub const SOON: Duration = Duration::from_secs(10);
@@ -59,6 +63,7 @@ impl Rig {
             pod_ips: vec![own_address()],
             opaque_ports: "1-1023".parse().unwrap(),
             original_destination: Arc::new(move |_, local| Ok(destination(local))),
+            most: MOST,
         };
         let (inbound_at, outbound_at) = (inbound.local_addr().unwrap(), outbound.local_addr().unwrap());
         let listeners = Listeners { inbound: vec![inbound], outbound: vec![outbound] };
@@ -72,6 +77,21 @@ pub async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind((own_address(), 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
+}
+
+/// An address that answers no SYN: a listener that accepts nothing, its backlog full.
+pub async fn silent() -> (Vec<TcpStream>, SocketAddr) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&SocketAddr::new(own_address(), 0).into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    std::mem::forget(listener); // closing it would answer
+    let mut waiting = Vec::new();
+    while let Ok(stream) = timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+        waiting.push(stream.unwrap());
+        assert!(waiting.len() < 10, "the backlog does not fill");
+    }
+    (waiting, address)
 }
 
 /// Two ends of one TCP connection over loopback.
