@@ -15,6 +15,9 @@ pytestmark = pytest.mark.netns
 IDLE_KIB = 4 * 1024
 """The aim: resident memory of a proxy that carries nothing, its program's pages included."""
 
+C_LIBRARY_KIB = 1024
+"""What a build that is not linked statically, as the image's is, loads beside itself: measured 0.8 MiB."""
+
 THOUSAND_KIB = 8 * 1024
 """The aim: what a thousand connections that wait may add."""
 
@@ -45,7 +48,8 @@ def test_it_takes_little_memory(client: Pod, server: Pod) -> None:
         proxy = stack.enter_context(server.proxy())
         stack.enter_context(server.echo(port=8080))
         idle = resident_kib(proxy.process.pid)
-        assert idle <= IDLE_KIB
+        dynamic = b"/ld-linux" in server.binary.read_bytes()[:4096]  # the interpreter that the ELF header names
+        assert idle <= IDLE_KIB + dynamic * C_LIBRARY_KIB
         for _ in range(1000):
             stream = stack.enter_context(client.connect(server.v4, 8080))
             stream.sendall(b"hello")
