@@ -72,11 +72,12 @@ FROM controller-dependencies AS controller-build
 COPY README.md ./
 COPY manifests manifests
 COPY injector injector
+# uv's cache knows a source tree by its pyproject.toml alone: without --reinstall-package, changed code is an old wheel.
 RUN --mount=type=cache,id=injector-uv,target=/root/.cache/uv,sharing=locked \
     --mount=type=secret,id=clients,target=/run/secrets/clients \
     set -eu; \
     if [ -f /run/secrets/clients ]; then . /run/secrets/clients; fi; \
-    uv sync --quiet --frozen --no-dev --no-editable; \
+    uv sync --quiet --frozen --no-dev --no-editable --reinstall-package injector-mesh; \
     mkdir /own; \
     cp --parents -r -t /own /opt/injector/bin/injector /opt/injector/lib/python3.11/site-packages/injector*
 
