@@ -62,10 +62,11 @@ def _memory(*, quick: bool) -> Report:
 def _start(*, quick: bool) -> Report:
     from benches import cluster
     from benches.namespaces import entered
-    from benches.start import measure, pods, summary
+    from benches.start import measure, mesh, pods, summary
     from injector.kube.client import connect
 
     layout = cluster.with_nodes()
+    mesh.install()
     node = layout.existing_nodes()[-1].name
 
     async def starts() -> dict[str, list[Trace]]:

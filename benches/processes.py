@@ -101,13 +101,16 @@ def output_of(
     *,
     core: int | None = None,
     env: Mapping[str, str] | None = None,
+    given: str | None = None,
     seconds: float = 120.0,
 ) -> str:
-    """Run to the end and return standard output; anything but success is an error with its words."""
+    """Run to the end, given a standard input, and return standard output; failure is an error with its words."""
     words = [*_alone_on(core), *map(str, command)]
     environment = {**os.environ, **(env or {})}
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=seconds, env=environment)
+        done = subprocess.run(
+            words, input=given or "", capture_output=True, text=True, check=False, timeout=seconds, env=environment
+        )
     except subprocess.TimeoutExpired:
         raise BenchError(f"`{' '.join(words)}` had not ended after {seconds:.0f} s") from None
     if done.returncode != 0:

@@ -11,6 +11,7 @@ from benches.progress import BenchError, say
 from benches.start import pods
 from benches.start.trace import Trace
 from benches.statistics import interleaved
+from injector.inject.presence import proxy_container
 from injector.kube.errors import AlreadyExists, NotFound
 from injector.kube.resources import NAMESPACES, PODS
 
@@ -73,12 +74,14 @@ async def _start(kube: KubeClient, variant: Variant, suffix: str, node: str) -> 
     created = await kube.create(PODS, pod, namespace=NAMESPACE)
     name, version = created["metadata"]["name"], created["metadata"]["resourceVersion"]
     try:
+        if (proxy_container(created) is not None) != (variant is pods.MESHED):
+            raise BenchError(f"{variant.name}: the pod {'has no' if variant is pods.MESHED else 'has a'} proxy")
         async with asyncio.timeout(PATIENCE_SECONDS):
             await _until_ready(kube, name, version, trace)
     except TimeoutError:
         raise BenchError(
             f"{variant.name}: the pod was not Ready after {PATIENCE_SECONDS:.0f} s; it had reached "
-            f"{', '.join(trace.reached) or 'nothing'}. Is the mesh installed, and are its images on {node}?"
+            f"{', '.join(trace.reached) or 'nothing'}"
         ) from None
     finally:
         await _delete(kube, name)

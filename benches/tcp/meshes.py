@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import subprocess
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -91,7 +90,7 @@ def haproxy(network: int) -> Iterator[Link]:
         link = Link(HAPROXY, client, server)
         for pod in (client, server):
             with entered(pod.namespace):
-                _restore(_rules("v4"))
+                output_of(["iptables-restore", "--noflush"], given=_rules("v4"))
                 command = [*_as_proxy_user(), "haproxy", "-db", "-f", str(configuration)]
                 proxy = stack.enter_context(running(f"{HAPROXY} {pod.namespace}", command))
                 proxy.wait_until(partial(listening, INBOUND_PORT), _START_SECONDS)
@@ -124,12 +123,6 @@ def proxy_binary() -> Path:
 
 def _rules(family: Family) -> str:
     return rules(resolve({}, {}, {}).settings, family, proxy_uid=PROXY_UID)
-
-
-def _restore(text: str) -> None:
-    done = subprocess.run(["iptables-restore", "--noflush"], input=text, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise BenchError(f"iptables-restore ended with {done.returncode}: {done.stderr.strip()}")
 
 
 def _as_proxy_user() -> list[str]:
