@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final
 
+import orjson
+
 from injector.inject.model import Json
 from injector.inject.names import ADMIN_PORT
 
@@ -135,8 +137,8 @@ def replaced(container: Json, where: tuple[str, ...], probe: Json) -> Json:
 
 def _decode(encoded: str) -> list[Json]:
     try:
-        declarations = json.loads(encoded)
-    except (ValueError, RecursionError):
+        declarations = orjson.loads(encoded)  # unlike json it takes no lone surrogates, which no answer could carry
+    except orjson.JSONDecodeError:
         return []
     return [entry for entry in declarations if isinstance(entry, dict)] if isinstance(declarations, list) else []
 

@@ -1,14 +1,19 @@
 """Why a pod is refused: a closed set of reasons, each with a message to its author."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Final
 
 from injector.inject.decision import all_containers
 from injector.inject.model import Json
 from injector.inject.names import DISABLED, INJECT, PROXY_PORTS, VOLUMES
 from injector.inject.probes import encode, rewrites, targets
+from injector.inject.shape import AND_MORE, MOST_FAULTS
+
+MOST_MESSAGE: Final = 640
+"""Characters of one fault's message: three times the longest that well-formed names of 63 characters lead to."""
 
 MAX_PROBES_BYTES: Final = 96 * 1024
 """They travel in one environment variable, which Linux limits to 128 KiB (MAX_ARG_STRLEN); the rest is reserve."""
@@ -34,6 +39,17 @@ class Fault:
 
     reason: RefusalReason
     message: str
+
+
+def listed(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """The first faults, each of bounded length: what is kept and told of a pod must not grow with the pod."""
+    rest = iter(faults)
+    first = tuple(Fault(fault.reason, _short(fault.message)) for fault in islice(rest, MOST_FAULTS))
+    return first if next(rest, None) is None else (*first, Fault(first[-1].reason, AND_MORE))
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= MOST_MESSAGE else message[:MOST_MESSAGE] + "…"
 
 
 def collisions(spec: Json, proxy_uid: int) -> Iterator[Fault]:

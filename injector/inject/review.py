@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, Final, TypeAlias
 
 from injector.inject import annotations, counterfeit, decision, patch, pod_security, presence, probes, sidecar
@@ -10,9 +11,9 @@ from injector.inject.decision import Skip, SkipReason
 from injector.inject.installation import Installation
 from injector.inject.model import Json, Namespace, Workload
 from injector.inject.names import ENABLED, INJECT
-from injector.inject.refusal import Fault, RefusalReason, collisions, out_of_place
+from injector.inject.refusal import Fault, RefusalReason, collisions, listed, out_of_place
 from injector.inject.settings import Settings, resolve
-from injector.inject.shape import shape_faults
+from injector.inject.shape import MOST_FAULTS, shape_faults
 from injector.inject.uninject import bare
 
 _LABEL_PATH: Final = "/metadata/labels/" + INJECT.replace("~", "~0").replace("/", "~1")
@@ -67,7 +68,7 @@ def review_pod(
     own = (pod.get("metadata") or {}).get("annotations") or {}
     if (word := own.get(INJECT)) is not None and (fault := _bad_word(word)):
         others = resolve(own, namespace.annotations, installation.defaults)
-        return Refused(_bad_values((fault, *others.faults)), others.warnings)
+        return Refused(listed(_bad_values((fault, *others.faults))), others.warnings)
     decided = decision.decide(pod, namespace, opted_in=opted_in)
     if isinstance(decided, Skip):
         if decided.reason in decision.NO_PLACE and presence.redirection_container(pod):
@@ -77,18 +78,21 @@ def review_pod(
     warnings = (*annotations.unknown_keys(own), *resolution.warnings, *_security_warnings(namespace))
     own_part = bare(pod) if any(presence.claims(pod["spec"])) else pod
     additions = _additions(own_part["spec"], resolution.settings, installation, workload or Workload.of(pod))
-    faults = (*_bad_values(resolution.faults), *collisions(own_part["spec"], installation.proxy_uid))
+    collided = collisions(own_part["spec"], installation.proxy_uid)
+    faults = chain(_bad_values(resolution.faults), collided)
     secret = patch.pull_secret(pod["spec"], installation.image_pull_secret)
     if own_part is pod:
+        if told := listed(faults):
+            return Refused(told, warnings)
         operations = patch.first_injection(pod["spec"], *additions) + secret
-        return Refused(faults, warnings) if faults else Injected(operations, resolution.settings, warnings)
+        return Injected(operations, resolution.settings, warnings)
     wanted = patch.injected_spec(own_part["spec"], *additions)
-    if faults := (*faults, *counterfeit.faults(pod["spec"], wanted)):
-        return Refused(faults, warnings)
+    if told := listed(chain(faults, counterfeit.faults(pod["spec"], wanted))):
+        return Refused(told, warnings)
     operations = patch.repair(pod["spec"], wanted) + secret
     if not operations:
         return _skipped(SkipReason.ALREADY_INJECTED, warnings)
-    warnings = (*warnings, *counterfeit.additions(pod["spec"], wanted))
+    warnings = (*warnings, *islice(counterfeit.additions(pod["spec"], wanted), MOST_FAULTS))
     return Injected(operations, resolution.settings, warnings)
 
 

@@ -2,7 +2,14 @@
 somebody who talks to the webhook directly, may bring anything that JSON can say."""
 
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from typing import Any, Final, TypeAlias
+
+MOST_FAULTS: Final = 16
+"""Faults that are listed: more than a person mends at once. A body of 7 MB can hold three million, and a sentence for
+each took 900 MB."""
+
+AND_MORE: Final = f"and more, of which only the first {MOST_FAULTS} are listed"
 
 _LISTS_OF_OBJECTS: Final = ("containers", "initContainers", "ephemeralContainers", "volumes", "imagePullSecrets")
 _OBJECTS: Final = ("securityContext", "resources", "nodeSelector", "os")
@@ -31,11 +38,20 @@ def shape_faults(pod: Any) -> list[str]:
     """A sentence for each field that is not of the type that Kubernetes gives it; empty for a well-formed pod."""
     if not isinstance(pod, dict):
         return [_expected("pod", "an object", pod)]
-    return [*metadata_faults(pod.get("metadata")), *_spec(pod.get("spec"))]
+    return _first(chain(_metadata(pod.get("metadata")), _spec(pod.get("spec"))))
 
 
-def metadata_faults(metadata: Any) -> Iterator[str]:
+def metadata_faults(metadata: Any) -> list[str]:
     """The same for `metadata` alone, of a pod or a namespace."""
+    return _first(_metadata(metadata))
+
+
+def _first(faults: Iterator[str]) -> list[str]:
+    shown = list(islice(faults, MOST_FAULTS))
+    return shown if next(faults, None) is None else [*shown, AND_MORE]
+
+
+def _metadata(metadata: Any) -> Iterator[str]:
     if metadata is None:
         return
     if not isinstance(metadata, dict):

@@ -12,6 +12,9 @@ from injector.inject.review import Refused, Skipped, review_pod
 _ENDED: Final = frozenset({"Succeeded", "Failed"})
 """Phases in which no container of a pod runs or will run again (core/v1 PodPhase)."""
 
+MOST_TOLD: Final = 768
+"""Characters of a finding: an Event's note has room for 1024 (events/v1), and findings live as long as their pods."""
+
 
 class UnmeshedReason(StrEnum):
     """Why a pod that asked for a proxy has none."""
@@ -41,7 +44,7 @@ def unmeshed(pod: Json, namespace: Namespace, installation: Installation) -> Unm
     if isinstance(review, Skipped):
         return None
     if isinstance(review, Refused):
-        faults = "; ".join(fault.message for fault in review.faults)
+        faults = "; ".join(fault.message for fault in review.faults)[:MOST_TOLD]
         return Unmeshed(UnmeshedReason.REFUSED, f"runs without a proxy, and would be refused today: {faults}")
     message = "runs without a proxy although it asked for one; recreate it, for example by a rollout restart"
     return Unmeshed(UnmeshedReason.NOT_INJECTED, message)

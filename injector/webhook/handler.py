@@ -152,7 +152,7 @@ class Handler:
 
 def _shaped(namespace: dict[str, object]) -> dict[str, object]:
     """The namespace, if its metadata is what the API server's would be."""
-    if faults := list(metadata_faults(namespace.get("metadata"))):
+    if faults := metadata_faults(namespace.get("metadata")):
         raise BadReview("; ".join(faults))
     return namespace
 

@@ -3,9 +3,10 @@
 import pytest
 
 from injector.inject.installation import Installation
-from injector.inject.model import Json
-from injector.inject.refusal import RefusalReason
-from injector.inject.review import Injected, Skipped
+from injector.inject.model import Json, Namespace
+from injector.inject.refusal import MOST_MESSAGE, Fault, RefusalReason, listed
+from injector.inject.review import Injected, Refused, Skipped, review_pod
+from injector.inject.shape import AND_MORE, MOST_FAULTS
 from tests.inject.objects import (
     INSTALLATION,
     annotated,
@@ -209,3 +210,38 @@ def test_a_pod_that_does_not_want_a_proxy_may_do_as_it_likes() -> None:
 @pytest.mark.parametrize("reason", RefusalReason)
 def test_every_reason_is_a_slug(reason: RefusalReason) -> None:
     assert reason == reason.name.lower().replace("_", "-")
+
+
+class TestWhatIsTold:
+    """Hostile pods have faults without number; what is told and kept of them is bounded."""
+
+    def test_only_the_first_faults_are_listed_and_the_rest_is_mentioned(self) -> None:
+        told = listed(Fault(RefusalReason.BAD_VALUE, f"fault {number}") for number in range(1000))
+        assert len(told) == MOST_FAULTS + 1
+        assert told[0].message == "fault 0"
+        assert told[-1].message == AND_MORE
+
+    def test_as_many_as_are_listed_are_listed_without_a_word_of_more(self) -> None:
+        told = listed(Fault(RefusalReason.BAD_VALUE, "x") for _ in range(MOST_FAULTS))
+        assert len(told) == MOST_FAULTS
+
+    def test_a_long_message_is_cut(self) -> None:
+        (told,) = listed([Fault(RefusalReason.BAD_VALUE, "x" * 100_000)])
+        assert len(told.message) == MOST_MESSAGE + 1
+
+    def test_no_faults_are_none(self) -> None:
+        assert listed([]) == ()
+
+    @pytest.mark.parametrize(
+        "hostile",
+        [
+            {"spec": {"containers": [1] * 200_000}},
+            {"metadata": {"ownerReferences": [1] * 200_000}, "spec": {"containers": [{"name": "a"}]}},
+            {"spec": {"containers": [{"name": "a" * 100_000, "ports": [{"containerPort": 4140}] * 20_000}]}},
+        ],
+    )
+    def test_a_pod_of_faults_costs_little_to_refuse(self, hostile: dict[str, object]) -> None:
+        namespace = Namespace("shop", {}, {"injector.mesh/inject": "enabled"})
+        review = review_pod(hostile, namespace, Installation(proxy_image="proxy:1"), opted_in=True)
+        assert isinstance(review, Refused)
+        assert sum(len(fault.message) for fault in review.faults) <= (MOST_FAULTS + 1) * (MOST_MESSAGE + 1)
