@@ -19,7 +19,12 @@ AMOUNTS: Final = {
 
 UNKNOWN_FIELDS: Final[st.SearchStrategy[Json]] = st.dictionaries(
     st.sampled_from((f"{UNKNOWN}-a", f"{UNKNOWN}-b")),
-    st.none() | st.booleans() | st.integers() | TEXTS | st.just([]) | st.just({"deep": [{}, None, "$(X)"]}),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | TEXTS
+    | st.just([])
+    | st.just({"deep": [{}, None, "$(X)"]}),
     max_size=1,
 )
 

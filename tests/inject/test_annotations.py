@@ -57,6 +57,11 @@ def test_a_flood_of_unknown_keys_is_summed_up() -> None:
     assert said[0] == "100000 annotations under injector.mesh/ are unknown; the first 16 follow"
 
 
+def test_a_bad_value_of_64_characters_is_shown_whole() -> None:
+    assert bad_value(INJECT_KEY, "x" * 64, "expected y").endswith(f", got '{'x' * 64}'")
+    assert bad_value(INJECT_KEY, "x" * 65, "expected y").endswith(f", got '{'x' * 64}…'")
+
+
 def test_a_bad_value_is_shown_cut_and_escaped() -> None:
     said = bad_value(INJECT_KEY, "yes\n\x1b[31m" + "x" * 1000, "expected enabled or disabled")
     assert said.startswith("injector.mesh/inject: expected enabled or disabled, got 'yes\\n\\x1b[31m")
