@@ -12,6 +12,7 @@ import httpx
 from tests.cluster.support import pods
 from tests.cluster.support.errors import ApiError
 from tests.cluster.support.sandbox import Sandbox
+from tests.cluster.support.waiting import eventually
 
 PAUSE_SECONDS: Final = 0.05
 
@@ -26,6 +27,12 @@ class Load:
     def quantile(self, part: float) -> float:
         """0.5 for the median, 0.99 for the slowest in a hundred."""
         return sorted(self.seconds)[int(len(self.seconds) * part)]
+
+    def wait_for(self, reviews: int) -> None:
+        """Return once so many creations have been tried."""
+        eventually(
+            lambda: len(self.seconds), lambda seen: seen >= reviews, seconds=60.0, what=f"{reviews} reviews were tried"
+        )
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from injector.controller.objects import AUTHORITY_SECRET, CONFIGURATION, SERVING_SECRET
 from injector.inject.names import SYSTEM_NAMESPACE
@@ -28,9 +29,13 @@ def observe(api: Api) -> Trust:
     """Both Secrets, and whether every entry's caBundle holds the CA and vouches for the leaf."""
     try:
         authority = certificate(api.get("Secret", AUTHORITY_SECRET, SYSTEM_NAMESPACE), "ca.crt")
-        leaf = certificate(api.get("Secret", SERVING_SECRET, SYSTEM_NAMESPACE), "tls.crt")
+        serving = api.get("Secret", SERVING_SECRET, SYSTEM_NAMESPACE)
+        leaf = certificate(serving, "tls.crt")
+        key = load_pem_private_key(base64.b64decode(serving["data"]["tls.key"]), password=None)
     except (ApiError, KeyError, ValueError) as error:
         return Trust(None, None, f"a Secret is missing or damaged: {error!r}")
+    if key.public_key() != leaf.public_key():
+        return Trust(authority, leaf, "the serving key is another certificate's")
     now = datetime.now(UTC)
     for what, found in (("CA", authority), ("leaf", leaf)):
         if not found.not_valid_before_utc <= now < found.not_valid_after_utc:
