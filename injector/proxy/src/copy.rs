@@ -45,7 +45,9 @@ where
 {
     let (mut forth, mut back) = (Flow::new(), Flow::new());
     poll_fn(|cx| {
+        forth.source_reset |= back.sink_was_reset();
         let sent = forth.poll(cx, opener, target);
+        back.source_reset |= forth.sink_was_reset();
         let answered = back.poll(cx, target, opener);
         tally(Carried { from_opener: std::mem::take(&mut forth.read), to_opener: std::mem::take(&mut back.written) });
         match (sent, answered) {
@@ -88,13 +90,21 @@ struct Flow {
     state: State,
     /// Bytes of the next read at most: doubles while reads come full and are written whole.
     allowance: usize,
+    /// The kernel tells of a reset once: a write that heard of it leaves the next read to find an orderly end.
+    source_reset: bool,
     read: u64,
     written: u64,
 }
 
 impl Flow {
     fn new() -> Self {
-        Self { state: State::Reading, allowance: LEAST, read: 0, written: 0 }
+        Self { state: State::Reading, allowance: LEAST, source_reset: false, read: 0, written: 0 }
+    }
+
+    /// Whether the sink was reset before it had ended: after its end (CLOSE_WAIT) Linux says EPIPE instead, and what it
+    /// said is whole (tcp_reset in net/ipv4/tcp_input.c).
+    fn sink_was_reset(&self) -> bool {
+        matches!(self.state, State::Done(Some(io::ErrorKind::ConnectionReset)))
     }
 
     /// Carries what can be carried now from `source` to `sink`.
@@ -149,6 +159,9 @@ impl Flow {
             let chunk = chunk.filled();
             self.read += chunk.len() as u64;
             if chunk.is_empty() {
+                if self.source_reset {
+                    return Poll::Ready(Err(Broken::Source(io::ErrorKind::ConnectionReset.into())));
+                }
                 self.state = State::Ending;
             } else {
                 self.write(cx, sink, chunk);

@@ -12,6 +12,8 @@ struct Scripted {
     written: Vec<u8>,
     ended: usize,
     breaks_after: Option<usize>,
+    /// What a broken write says; without it, that the pipe is broken.
+    breaks_with: Option<io::ErrorKind>,
 }
 
 #[derive(Clone, Debug)]
@@ -45,7 +47,7 @@ impl AsyncRead for Scripted {
 impl AsyncWrite for Scripted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.breaks_after.is_some_and(|most| self.written.len() >= most) {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            return Poll::Ready(Err(self.breaks_with.unwrap_or(io::ErrorKind::BrokenPipe).into()));
         }
         match self.takes.pop_front() {
             Some(0) => {
@@ -159,6 +161,17 @@ fn a_broken_sink_may_still_have_said_something() {
     assert!(result.is_err());
     assert_eq!(opener.written, b"too large");
     assert_eq!(total.to_opener, 9);
+}
+
+#[test]
+fn a_reset_that_a_write_heard_of_is_no_orderly_end() {
+    let mut opener = Scripted { reads: [Step::Bytes(b"question".to_vec())].into(), ..Scripted::default() };
+    // The kernel told the write of the reset, so the read finds nothing but an end.
+    let mut target =
+        Scripted { breaks_after: Some(0), breaks_with: Some(io::ErrorKind::ConnectionReset), ..Scripted::default() };
+    let (result, _) = relayed(&mut opener, &mut target);
+    assert_eq!(result.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    assert_eq!(opener.ended, 0, "the opener must not take a cut answer for a whole one");
 }
 
 #[test]
