@@ -9,7 +9,7 @@ from typing import Final
 from injector.inject.decision import all_containers
 from injector.inject.model import Json
 from injector.inject.names import DISABLED, INJECT, PROXY_PORTS, VOLUMES
-from injector.inject.probes import encode, rewrites, targets
+from injector.inject.probes import targets
 from injector.inject.shape import AND_MORE, MOST_FAULTS
 
 MOST_MESSAGE: Final = 640
@@ -52,9 +52,9 @@ def _short(message: str) -> str:
     return message if len(message) <= MOST_MESSAGE else message[:MOST_MESSAGE] + "…"
 
 
-def collisions(spec: Json, proxy_uid: int) -> Iterator[Fault]:
-    """Everything in a pod's own part that cannot stand beside a proxy."""
-    yield from _oversized_probes(spec)
+def collisions(spec: Json, proxy_uid: int, declared: str) -> Iterator[Fault]:
+    """Everything in a pod's own part that cannot stand beside a proxy; `declared` are its probes, encoded."""
+    yield from _oversized_probes(declared)
     yield from _port_collisions(spec)
     yield from _uid_collisions(spec, proxy_uid)
     yield from _volume_thefts(spec)
@@ -88,8 +88,8 @@ def _port_collisions(spec: Json) -> Iterator[Fault]:
             )
 
 
-def _oversized_probes(spec: Json) -> Iterator[Fault]:
-    size = len(encode([rewrite.declaration for rewrite in rewrites(spec)]).encode(errors="surrogatepass"))
+def _oversized_probes(declared: str) -> Iterator[Fault]:
+    size = len(declared.encode(errors="surrogatepass"))
     if size > MAX_PROBES_BYTES:
         yield Fault(
             RefusalReason.PROBES_TOO_LARGE,

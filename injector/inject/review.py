@@ -77,8 +77,11 @@ def review_pod(
     resolution = resolve(own, namespace.annotations, installation.defaults)
     warnings = (*annotations.unknown_keys(own), *resolution.warnings, *_security_warnings(namespace))
     own_part = bare(pod) if any(presence.claims(pod["spec"])) else pod
-    additions = _additions(own_part["spec"], resolution.settings, installation, workload or Workload.of(pod))
-    collided = collisions(own_part["spec"], installation.proxy_uid)
+    rewrites = list(probes.rewrites(own_part["spec"]))
+    declared = probes.encode([rewrite.declaration for rewrite in rewrites])
+    ours = _containers(own_part["spec"], resolution.settings, installation, workload or Workload.of(pod), declared)
+    additions = (ours, sidecar.volumes(), rewrites)
+    collided = collisions(own_part["spec"], installation.proxy_uid, declared)
     faults = chain(_bad_values(resolution.faults), collided)
     secret = patch.pull_secret(pod["spec"], installation.image_pull_secret)
     if own_part is pod:
@@ -96,15 +99,11 @@ def review_pod(
     return Injected(operations, resolution.settings, warnings)
 
 
-def _additions(
-    spec: Json, settings: Settings, installation: Installation, workload: Workload
-) -> tuple[list[Json], list[Json], list[probes.Rewrite]]:
-    """Our containers, our volumes, and the probes that change with them."""
-    rewrites = list(probes.rewrites(spec))
-    declarations = [rewrite.declaration for rewrite in rewrites]
+def _containers(
+    spec: Json, settings: Settings, installation: Installation, workload: Workload, declared: str
+) -> list[Json]:
     init = sidecar.init_container(spec, settings, installation)
-    proxy = sidecar.proxy_container(spec, settings, installation, workload, declarations)
-    return [init, proxy], sidecar.volumes(), rewrites
+    return [init, sidecar.proxy_container(spec, settings, installation, workload, declared)]
 
 
 def _bad_values(messages: Iterable[str]) -> tuple[Fault, ...]:

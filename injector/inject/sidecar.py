@@ -6,7 +6,7 @@ compares equal to what was added.
 
 from typing import Any, Final
 
-from injector.inject import ports, probes, redirect
+from injector.inject import ports, redirect
 from injector.inject.installation import Installation
 from injector.inject.model import Json, Workload
 from injector.inject.names import (
@@ -55,12 +55,12 @@ def init_container(spec: Json, settings: Settings, installation: Installation) -
 
 
 def proxy_container(
-    spec: Json, settings: Settings, installation: Installation, workload: Workload, declarations: list[Json]
+    spec: Json, settings: Settings, installation: Installation, workload: Workload, declared: str
 ) -> Json:
     """`injector-proxy`: a native sidecar, so it starts before and ends after everything else in the pod."""
     resources = proxy_resources(spec, settings)
     env = [
-        *_told(settings, workers(resources), workload, declarations),
+        *_told(settings, workers(resources), workload, declared),
         *(_field(name, path) for name, path in _DOWNWARD),
         *(_env(name, value) for name, value in sorted(installation.extra_env.items())),
     ]
@@ -95,14 +95,14 @@ _DOWNWARD: Final = (
 )
 
 
-def _told(settings: Settings, threads: int, workload: Workload, declarations: list[Json]) -> list[Json]:
+def _told(settings: Settings, threads: int, workload: Workload, declared: str) -> list[Json]:
     values = {
         "INJECTOR_LOG_LEVEL": settings.log_level,
         "INJECTOR_LOG_FORMAT": settings.log_format,
         "INJECTOR_WORKERS": str(threads),
         "INJECTOR_SHUTDOWN_GRACE_SECONDS": str(settings.shutdown_grace),
         "INJECTOR_OPAQUE_PORTS": ports.text(settings.opaque_ports),
-        "INJECTOR_PROBES": probes.encode(declarations),
+        "INJECTOR_PROBES": declared,
         "INJECTOR_WORKLOAD_KIND": workload.kind,
         "INJECTOR_WORKLOAD_NAME": workload.name,
     }
