@@ -23,6 +23,7 @@ from tests.manifests.test_rights import Right
 
 FOUND_SECONDS: Final = 5.0
 GONE_SECONDS: Final = 120.0
+HEARD_SECONDS: Final = 10.0
 EVENT: Final = "InjectorNotInjected"
 UNMESHED: Final = "injector_controller_unmeshed_pods"
 
@@ -101,9 +102,11 @@ def test_without_the_system_namespace_every_namespace_can_create_pods(
     assert meshed.start(pods.pod("before"))[0].meshed
     api.delete("Namespace", SYSTEM_NAMESPACE)
     api.wait_gone("MutatingWebhookConfiguration", "injector", seconds=GONE_SECONDS)
-    for sandbox in (meshed, plain, new_namespace("new", meshed=True)):
-        # The API server hears of the deletion by watch, as we do.
+    # The API server hears of the deletion by watch, as we do, and until then it asks a webhook that is gone.
+    open_new = partial(new_namespace, "new", meshed=True)
+    new = eventually(open_new, lambda _: True, seconds=HEARD_SECONDS, what="a namespace that opts in is created")
+    for sandbox in (meshed, plain, new):
         begin = partial(sandbox.begin, pods.pod("after"))
-        after = eventually(begin, lambda _: True, seconds=10, what="a pod is created")
+        after = eventually(begin, lambda _: True, seconds=HEARD_SECONDS, what="a pod is created")
         assert not after.meshed
         after.wait_ready()
