@@ -13,7 +13,7 @@ import yaml
 from benches.processes import OUTPUT, ROOT
 from benches.progress import BenchError
 from benches.webhook.reviews import Owner
-from injector.controller import pki
+from injector import pki
 from injector.inject.names import ENABLED, INJECT, SYSTEM_NAMESPACE
 from injector.kube.resources import DEPLOYMENTS, NAMESPACES, REPLICA_SETS, SECRETS
 

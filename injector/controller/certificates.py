@@ -12,21 +12,21 @@ import structlog
 from injector.controller import objects, rotation
 from injector.controller.objects import AUTHORITY_SECRET, CONFIGURATION, FIELD_MANAGER, SERVING_SECRET
 from injector.controller.observe import observe, trusted
-from injector.controller.pki import issue, make_authority
 from injector.controller.rotation import State, Step
 from injector.kube.errors import Conflict, KubeError
 from injector.kube.informer import Informer, Selection
 from injector.kube.resources import MUTATING_WEBHOOK_CONFIGURATIONS, NAMESPACES, SECRETS
 from injector.pace import Backoff, TokenBucket
+from injector.pki import issue, make_authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from injector.controller.metrics import ControllerMetrics
     from injector.controller.objects import Authorities, Configuration, ServingPair
-    from injector.controller.pki import Certificate, Pair
     from injector.controller.rotation import Policy
     from injector.kube.client import KubeClient, Object
+    from injector.pki import Certificate, Pair
 
 # However sure the plan is that nothing is due, it looks again after this long: missed news is repaired within a minute.
 LONGEST_SLEEP_SECONDS = 30.0

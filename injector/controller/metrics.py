@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from injector.controller.rotation import Step
 
 if TYPE_CHECKING:
-    from injector.controller.pki import Certificate
+    from injector.pki import Certificate
 
 
 class ControllerMetrics:

@@ -7,7 +7,7 @@ import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from injector.controller.pki import Certificate, Pair, read_bundle, read_pair
+from injector.pki import Certificate, Pair, read_bundle, read_pair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

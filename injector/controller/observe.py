@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from injector.controller import rotation
 from injector.controller.objects import join
-from injector.controller.pki import read_bundle, signed_by
 from injector.controller.rotation import State
+from injector.pki import read_bundle, signed_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from injector.controller.objects import Authorities, Configuration, ServingPair
-    from injector.controller.pki import Certificate
+    from injector.pki import Certificate
 
 
 def observe(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from injector.controller.pki import Certificate
+    from injector.pki import Certificate
 
 # Renewed after two thirds of the lifetime, and up to a twentieth later, by a number that belongs to the certificate: a
 # thousand clusters installed by the same pipeline do not renew in the same minute, and all replicas agree when.

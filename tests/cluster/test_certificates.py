@@ -9,8 +9,8 @@ from typing import Final
 import pytest
 
 from injector.controller.objects import AUTHORITY_SECRET, CONFIGURATION, SERVING_SECRET, serving_names
-from injector.controller.pki import Pair, issue, make_authority, read_pair
 from injector.inject.names import SYSTEM_NAMESPACE
+from injector.pki import Pair, issue, make_authority, read_pair
 from tests.cluster.support import processes, trust
 from tests.cluster.support.api import Api
 from tests.cluster.support.load import load

@@ -9,8 +9,8 @@ from typing import Final
 
 import pytest
 
-from injector.controller.pki import issue, make_authority
 from injector.inject.uninject import uninject
+from injector.pki import issue, make_authority
 from tests.cluster.admission.compare import normal
 from tests.cluster.reinvocation import meddler
 from tests.cluster.support import mesh as meshes

@@ -15,8 +15,8 @@ from injector.controller import objects
 from injector.controller.certificates import Certificates
 from injector.controller.metrics import ControllerMetrics
 from injector.controller.objects import AUTHORITY_SECRET, SERVING_SECRET, serving_names
-from injector.controller.pki import read_bundle
 from injector.controller.rotation import Policy
+from injector.pki import read_bundle
 from tests.kube.fake import status, until
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from injector.controller import objects, rotation
 from injector.controller.certificates import Certificates
 from injector.controller.metrics import ControllerMetrics
 from injector.controller.objects import AUTHORITY_SECRET, CONFIGURATION, SERVING_SECRET, serving_names
-from injector.controller.pki import Certificate, issue, make_authority, read_bundle, signed_by
 from injector.controller.rotation import RETIRE_AFTER, Policy, State, Step, due, plan
 from injector.kube.errors import AlreadyExists, Conflict
+from injector.pki import Certificate, issue, make_authority, read_bundle, signed_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

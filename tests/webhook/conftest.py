@@ -15,10 +15,10 @@ import pytest
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from injector.controller.pki import Pair, issue, make_authority
 from injector.inject.installation import Installation
 from injector.inject.model import Namespace, Workload
 from injector.pace import TokenBucket
+from injector.pki import Pair, issue, make_authority
 from injector.runtime.limits import REVIEWS, Limits
 from injector.runtime.listener import Listener, bind
 from injector.webhook import app

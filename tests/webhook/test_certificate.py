@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from injector.controller.pki import Pair, issue, make_authority
+from injector.pki import Pair, issue, make_authority
 from injector.webhook.certificate import KeyPair, ServingCertificate, load, project
 from tests.kube.fake import FakeApi, encoded, serving, until
 from tests.webhook.conftest import NAME

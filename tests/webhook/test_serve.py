@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from injector.controller.pki import issue, make_authority
+from injector.pki import issue, make_authority
 from injector.runtime.errors import StartupError
 from injector.webhook.config import WebhookConfig
 from injector.webhook.serve import serve

@@ -1,0 +1,1 @@
+"""The contract with the proxy: `mesh.proto`, its generated messages, and the names of its methods."""

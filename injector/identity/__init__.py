@@ -1,0 +1,1 @@
+"""The issuer: certificates for pods, by their ServiceAccount tokens."""
