@@ -15,6 +15,8 @@ var commands = map[string]func([]string) error{
 	"switch":   switchState,
 	"exchange": exchange,
 	"get":      get,
+	"grpc":     grpc,
+	"load":     load,
 	"udp":      udp,
 	"resolve":  resolve,
 	"process":  process,

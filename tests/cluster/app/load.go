@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// What a load has come to since it began. One line of JSON a second, and one at the end.
+type tally struct {
+	Done   int64 `json:"done"`
+	Failed int64 `json:"failed"`
+	// Connections opened. With --keep there are as many as clients, and more where one was cut.
+	Dialled int64 `json:"dialled"`
+	// The longest that one request took.
+	SlowestMilliseconds int64 `json:"slowest_ms"`
+}
+
+const loadPatience = 10 * time.Second // for one request; the kernel's own patience would be minutes
+
+type loader struct {
+	url                            string
+	keep                           bool
+	pause                          time.Duration
+	done, failed, dialled, slowest atomic.Int64
+}
+
+// load [--clients N] [--pause DURATION] [--keep] URL: each client asks again and again until SIGTERM, over a new
+// connection each time, or over one that it keeps. What fails is printed with its moment.
+func load(arguments []string) error {
+	flags := flag.NewFlagSet("load", flag.ExitOnError)
+	clients := flags.Int("clients", 1, "how many ask at a time")
+	pause := flags.Duration("pause", 50*time.Millisecond, "between an answer and the same client's next request")
+	keep := flags.Bool("keep", false, "keep connections")
+	flags.Parse(arguments)
+	if flags.NArg() != 1 || *clients < 1 {
+		return fmt.Errorf("expected at least one client and one URL, got %q", arguments)
+	}
+	ending, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	loader := &loader{url: flags.Arg(0), keep: *keep, pause: *pause}
+	var running sync.WaitGroup
+	for range *clients {
+		running.Go(func() { loader.client(ending) })
+	}
+	over := make(chan struct{})
+	go func() { running.Wait(); close(over) }()
+	for {
+		select {
+		case <-time.After(time.Second):
+			loader.print()
+		case <-over:
+			loader.print()
+			return nil
+		}
+	}
+}
+
+func (loader *loader) client(ending context.Context) {
+	dialer := net.Dialer{Timeout: loadPatience}
+	transport := &http.Transport{
+		DisableKeepAlives: !loader.keep,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			loader.dialled.Add(1)
+			return dialer.DialContext(ctx, network, address)
+		},
+	}
+	client := http.Client{Timeout: loadPatience, Transport: transport}
+	for ending.Err() == nil {
+		began := time.Now()
+		if err := ask(client, loader.url); err != nil {
+			loader.failed.Add(1)
+			fmt.Printf("failed at %s after %d ms: %v\n", began.UTC().Format(time.RFC3339Nano), time.Since(began).Milliseconds(), err)
+		} else {
+			loader.done.Add(1)
+		}
+		raise(&loader.slowest, time.Since(began).Milliseconds())
+		select {
+		case <-ending.Done():
+		case <-time.After(loader.pause):
+		}
+	}
+}
+
+func ask(client http.Client, url string) error {
+	answer, err := client.Get(url)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		return err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("answered %s", answer.Status)
+	}
+	return nil
+}
+
+func raise(highest *atomic.Int64, value int64) {
+	for {
+		before := highest.Load()
+		if value <= before || highest.CompareAndSwap(before, value) {
+			return
+		}
+	}
+}
+
+func (loader *loader) print() {
+	json.NewEncoder(os.Stdout).Encode(tally{
+		Done: loader.done.Load(), Failed: loader.failed.Load(), Dialled: loader.dialled.Load(),
+		SlowestMilliseconds: loader.slowest.Load(),
+	})
+}

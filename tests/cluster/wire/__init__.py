@@ -1,0 +1,1 @@
+"""What passes between pods, seen from the nodes, where an eavesdropper would sit."""
