@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod await_ready;
+pub mod balance;
 pub mod cli;
 pub mod config;
 pub mod connection;
@@ -16,6 +17,8 @@ pub mod listen;
 pub mod log;
 pub mod metrics;
 pub mod orig_dst;
+pub mod policy;
+pub mod preface;
 pub mod probe;
 pub mod proxy;
 pub mod refuse;

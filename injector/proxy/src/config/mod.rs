@@ -1,16 +1,20 @@
 //! The settings of `run`, from environment variables. All faults are found at once; nothing is guessed.
 
+mod networks;
 mod ports;
 mod probes;
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
 use crate::log;
+use crate::policy::{Policy, UnknownDestinations};
+pub use networks::Networks;
 pub use ports::PortSet;
 pub use probes::{Declaration, Grpc, Handler, Header, HttpGet, Kind, Scheme, TcpSocket};
 
@@ -24,6 +28,11 @@ pub const TAP_PORT: u16 = 4190;
 pub const ADMIN_PORT: u16 = 4191;
 /// Ports that the proxy never dials on its own pod.
 pub const OWN_PORTS: [u16; 4] = [OUTBOUND_PORT, INBOUND_PORT, TAP_PORT, ADMIN_PORT];
+
+/// Where the webhook mounts the volume `injector-token`; tests have their own place.
+const TOKEN_DIRECTORY: &str = "/var/run/injector/token";
+/// Where the webhook mounts the volume `injector-identity`; tests have their own place.
+const IDENTITY_DIRECTORY: &str = "/var/run/injector/identity";
 
 /// More workers than any machine has cores are a mistake in the setting.
 const MAX_WORKERS: usize = 1024;
@@ -43,6 +52,16 @@ pub struct Config {
     pub grace: Duration,
     /// Destination ports that are declared to carry no protocol that the proxy should look at.
     pub opaque_ports: PortSet,
+    /// Ports of this pod that are not redirected, for the log: the rules are what skips them.
+    pub skip_inbound_ports: PortSet,
+    /// Who may open connections to this pod.
+    pub inbound_policy: Policy,
+    /// What becomes of connections to destinations that nobody told of.
+    pub unknown_destinations: UnknownDestinations,
+    /// Where the kubelet projects `token`, `roots.pem` and `mesh.json`.
+    pub token_directory: PathBuf,
+    /// Where the proxy keeps its key, its chain and the destinations it knows: in memory, as long as the pod lives.
+    pub identity_directory: PathBuf,
     /// Who this pod is.
     pub pod: Pod,
     /// What the proxy probes in the kubelet's stead.
@@ -82,6 +101,15 @@ impl Config {
             workers: reader.optional("INJECTOR_WORKERS", NonZeroUsize::MIN, workers),
             grace: reader.optional("INJECTOR_SHUTDOWN_GRACE_SECONDS", Duration::from_secs(30), grace),
             opaque_ports: reader.optional("INJECTOR_OPAQUE_PORTS", PortSet::default(), PortSet::from_str),
+            skip_inbound_ports: reader.optional("INJECTOR_SKIP_INBOUND_PORTS", PortSet::default(), PortSet::from_str),
+            inbound_policy: reader.optional("INJECTOR_DEFAULT_INBOUND_POLICY", Policy::default(), Policy::from_str),
+            unknown_destinations: reader.optional(
+                "INJECTOR_UNKNOWN_DESTINATIONS",
+                UnknownDestinations::default(),
+                UnknownDestinations::from_str,
+            ),
+            token_directory: reader.directory("INJECTOR_TOKEN_DIRECTORY", TOKEN_DIRECTORY),
+            identity_directory: reader.directory("INJECTOR_IDENTITY_DIRECTORY", IDENTITY_DIRECTORY),
             pod: reader.pod(),
             probes: reader.several("INJECTOR_PROBES", probes::parse),
         };
@@ -107,6 +135,11 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             self.faults.push(format!("{name}: {expected}, got {shown:?}"));
             default
         })
+    }
+
+    /// Any text is a path; whether there is something is found out by whoever looks.
+    fn directory(&self, name: &str, default: &str) -> PathBuf {
+        self.value(name).unwrap_or_else(|| default.to_owned()).into()
     }
 
     fn several<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<Vec<T>, Vec<String>>) -> Vec<T> {

@@ -1,5 +1,6 @@
 //! A set of ports, written as the annotation `injector.mesh/opaque-ports` is: "25,3306,5000-5010".
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
@@ -12,6 +13,24 @@ impl PortSet {
     pub fn contains(&self, port: u16) -> bool {
         let after = self.0.partition_point(|range| *range.start() <= port);
         after > 0 && self.0[after - 1].contains(&port)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for PortSet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, range) in self.0.iter().enumerate() {
+            let comma = if place == 0 { "" } else { "," };
+            match (range.start(), range.end()) {
+                (first, last) if first == last => write!(formatter, "{comma}{first}")?,
+                (first, last) => write!(formatter, "{comma}{first}-{last}")?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -90,6 +109,7 @@ mod tests {
             for port in edges.chain(probed) {
                 prop_assert_eq!(set.contains(port), ranges.iter().any(|range| range.contains(&port)));
             }
+            prop_assert_eq!(set.to_string().parse::<PortSet>().unwrap(), set.clone());
             let apart = set.0.windows(2).all(|pair| u32::from(*pair[0].end()) + 1 < u32::from(*pair[1].start()));
             prop_assert!(apart, "overlapping or adjacent: {:?}", set);
         }

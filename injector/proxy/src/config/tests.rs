@@ -31,6 +31,11 @@ fn defaults_are_the_annotations() {
     assert_eq!(config.grace, Duration::from_secs(30));
     assert_eq!(config.opaque_ports, PortSet::default());
     assert!(config.probes.is_empty());
+    assert!(config.skip_inbound_ports.is_empty());
+    assert_eq!(config.inbound_policy, Policy::AllUnauthenticated);
+    assert_eq!(config.unknown_destinations, UnknownDestinations::Auto);
+    assert_eq!(config.token_directory, PathBuf::from("/var/run/injector/token"));
+    assert_eq!(config.identity_directory, PathBuf::from("/var/run/injector/identity"));
     assert_eq!(config.pod.ips, ["10.0.0.2".parse::<IpAddr>().unwrap(), "fd00::2".parse().unwrap()]);
 }
 
@@ -42,6 +47,11 @@ fn every_setting_is_read() {
         ("INJECTOR_WORKERS", "4"),
         ("INJECTOR_SHUTDOWN_GRACE_SECONDS", "0"),
         ("INJECTOR_OPAQUE_PORTS", "3306"),
+        ("INJECTOR_SKIP_INBOUND_PORTS", "25,5000-5010"),
+        ("INJECTOR_DEFAULT_INBOUND_POLICY", "cluster-authenticated"),
+        ("INJECTOR_UNKNOWN_DESTINATIONS", "refuse"),
+        ("INJECTOR_TOKEN_DIRECTORY", "/tmp/token"),
+        ("INJECTOR_IDENTITY_DIRECTORY", "/tmp/identity"),
         ("INJECTOR_SERVICE_HOST", "10.96.0.7"), // what Kubernetes sets for a Service named injector
     ])
     .unwrap();
@@ -49,6 +59,10 @@ fn every_setting_is_read() {
     assert_eq!(config.workers.get(), 4);
     assert_eq!(config.grace, Duration::ZERO);
     assert!(config.opaque_ports.contains(3306));
+    assert_eq!(config.skip_inbound_ports.to_string(), "25,5000-5010");
+    assert_eq!(config.inbound_policy, Policy::ClusterAuthenticated);
+    assert_eq!(config.unknown_destinations, UnknownDestinations::Refuse);
+    assert_eq!((config.token_directory, config.identity_directory), ("/tmp/token".into(), "/tmp/identity".into()));
 }
 
 #[test]
@@ -59,6 +73,8 @@ fn all_faults_come_at_once() {
         ("INJECTOR_WORKERS", "0"),
         ("INJECTOR_SHUTDOWN_GRACE_SECONDS", "3601"),
         ("INJECTOR_OPAQUE_PORTS", "70000"),
+        ("INJECTOR_DEFAULT_INBOUND_POLICY", "allow"),
+        ("INJECTOR_UNKNOWN_DESTINATIONS", "maybe"),
         ("INJECTOR_POD_NAME", ""),
         ("INJECTOR_POD_IPS", "10.0.0"),
         ("INJECTOR_PROBES", r#"[{"path":"/x","port":1,"handler":{"tcpSocket":{}}}, 7]"#),
@@ -70,6 +86,8 @@ fn all_faults_come_at_once() {
         "INJECTOR_WORKERS: expected a whole number from 1 to 1024, got \"0\"",
         "INJECTOR_SHUTDOWN_GRACE_SECONDS: expected seconds from 0 to 3600, got \"3601\"",
         "INJECTOR_OPAQUE_PORTS: expected ports",
+        "INJECTOR_DEFAULT_INBOUND_POLICY: expected one of all-unauthenticated, ",
+        "INJECTOR_UNKNOWN_DESTINATIONS: expected auto, pass or refuse, got \"maybe\"",
         "INJECTOR_POD_NAME: expected the pod's name, got nothing",
         "INJECTOR_POD_IPS: expected IP addresses",
         "INJECTOR_PROBES: [0]: path: expected /probes/",
