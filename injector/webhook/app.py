@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from injector.pace import TokenBucket
+    from injector.runtime.turns import Turns
     from injector.webhook.handler import Handler
     from injector.webhook.metrics import WebhookMetrics
-    from injector.webhook.turns import Turns
 
 # A namespace and an owner can be missing; a third would mean that fetching does not help.
 FETCHES = 2

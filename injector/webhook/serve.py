@@ -15,12 +15,12 @@ from injector.runtime.limits import ADMIN, REVIEWS
 from injector.runtime.listener import Listener, bind
 from injector.runtime.metrics import new_registry
 from injector.runtime.settings import read_installation
+from injector.runtime.turns import Turns
 from injector.webhook import app
 from injector.webhook.certificate import ServingCertificate
 from injector.webhook.directory import ClusterDirectory
 from injector.webhook.handler import Handler
 from injector.webhook.metrics import WebhookMetrics
-from injector.webhook.turns import Turns
 
 if TYPE_CHECKING:
     import socket

@@ -21,12 +21,12 @@ from injector.pace import TokenBucket
 from injector.pki import Pair, issue, make_authority
 from injector.runtime.limits import REVIEWS, Limits
 from injector.runtime.listener import Listener, bind
+from injector.runtime.turns import Turns
 from injector.webhook import app
 from injector.webhook.certificate import KeyPair, load
 from injector.webhook.directory import Unavailable
 from injector.webhook.handler import Handler, Missing, NamespaceKey, OwnerKey
 from injector.webhook.metrics import WebhookMetrics
-from injector.webhook.turns import Turns
 
 if TYPE_CHECKING:
     from injector.runtime.gate import Reason

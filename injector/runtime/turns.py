@@ -1,9 +1,10 @@
-"""Fair turns on the one CPU that reviews run on.
+"""Fair turns on the one CPU that a part's requests run on.
 
-Reviews are pure computation, from 0.1 ms to some 100 ms for the largest hostile body. Run in the order they arrive,
-a source with 250 connections would get 250 turns for each one of the API server's. Instead, whoever has used the least
-CPU time goes next (start-time fair queueing, with the measured seconds of each turn as its cost), and between two turns
-the event loop looks at its sockets, so that a newcomer waits for the turn in progress and no other.
+A review is pure computation, from 0.1 ms to some 100 ms for the largest hostile body; an answer of discovery is 5 µs to
+some ms. Run in the order they arrive, a source with 250 connections would get 250 turns for each one of the others'.
+Instead, whoever has used the least CPU time goes next (start-time fair queueing, with the measured seconds of each turn
+as its cost), and between two turns the event loop looks at its sockets, so that a newcomer waits for the turn in
+progress and no other.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Short reviews may follow each other without a look at the sockets until this much time has gone by.
+# Short turns may follow each other without a look at the sockets until this much time has gone by.
 SLICE_SECONDS = 0.002
 # Sources remembered while nobody waits; forgetting costs nothing but a level start.
 REMEMBERED_SOURCES = 4096
@@ -34,8 +35,9 @@ class Turns:
         self._spent = 0.0
         self._pass_ahead = False
 
-    async def run(self, source: str, work: Callable[[], T]) -> T:
-        """Run `work` when it is this source's turn; its result or exception."""
+    async def run(self, source: str, work: Callable[[], T], *, also: float = 0.0) -> T:
+        """Run `work` when it is this source's turn; its result or exception. `also` are seconds that follow from it
+        elsewhere, such as the sending of what it made, and cost the source as much."""
         if self._waiting or self._spent >= SLICE_SECONDS:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.setdefault(source, deque()).append(turn)
@@ -45,7 +47,7 @@ class Turns:
         try:
             return work()
         finally:
-            self._charge(source, thread_time() - started)
+            self._charge(source, thread_time() - started + also)
 
     def _charge(self, source: str, seconds: float) -> None:
         self._spent += seconds

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from injector.webhook.turns import REMEMBERED_SOURCES, Turns
+from injector.runtime.turns import REMEMBERED_SOURCES, Turns
 
 
 def busy(seconds: float) -> None:
@@ -79,3 +79,15 @@ async def test_sources_are_not_remembered_without_end() -> None:
         await turns.run(str(index), lambda: None)
     await asyncio.sleep(0.01)
     assert len(turns._used) <= REMEMBERED_SOURCES
+
+
+async def test_what_follows_elsewhere_costs_as_much_as_the_turn_itself() -> None:
+    turns, done = Turns(), {"sender": 0, "other": 0}
+
+    async def work(source: str, also: float) -> None:
+        while done["other"] < 300:
+            await turns.run(source, lambda: busy(0.0005), also=also)
+            done[source] += 1
+
+    await asyncio.gather(*(work("sender", 0.0045) for _ in range(5)), *(work("other", 0.0) for _ in range(5)))
+    assert 5 < done["other"] / done["sender"] < 20
