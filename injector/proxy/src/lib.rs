@@ -3,6 +3,7 @@
 //! `main` is the table of contents; `ARCHITECTURE.md` beside this crate says how the rooms hang together.
 
 pub mod admin;
+pub mod api;
 pub mod await_ready;
 pub mod balance;
 pub mod cli;
