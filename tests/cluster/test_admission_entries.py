@@ -10,10 +10,10 @@ import yaml
 from injector.inject.decision import SkipReason
 from injector.inject.names import DISABLED, ENABLED, INJECT, SYSTEM_NAMESPACE
 from injector.inject.pod_security import ENFORCE_LABEL
-from tests.cluster.admission.preview import injector
 from tests.cluster.support import pods
 from tests.cluster.support.api import Answer, Api
 from tests.cluster.support.cluster import Cluster
+from tests.cluster.support.command import injector
 from tests.cluster.support.errors import ApiError
 from tests.cluster.support.kinds import Json
 from tests.cluster.support.mesh import Mesh

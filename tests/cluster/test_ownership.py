@@ -9,10 +9,10 @@ from typing import Final
 import pytest
 
 from injector.inject.names import ENABLED, INJECT, SYSTEM_NAMESPACE
-from tests.cluster.admission.preview import injector
 from tests.cluster.support import pods
 from tests.cluster.support.api import Api
 from tests.cluster.support.cluster import Cluster
+from tests.cluster.support.command import injector
 from tests.cluster.support.mesh import Mesh
 from tests.cluster.support.sandbox import Sandbox
 from tests.cluster.support.waiting import eventually

@@ -2,22 +2,14 @@
 
 import json
 import re
-import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Final
 
 from tests.cluster.support.cluster import Cluster
+from tests.cluster.support.command import injector
 from tests.cluster.support.kinds import Json
 
 REFUSAL: Final = re.compile(r"Pod \S+/(\S+) would be refused \((\S+)\): (.*)")
-SECONDS: Final = 120.0
-
-
-def injector(cluster: Cluster, *words: str, stdin: str | None = None) -> tuple[int, str, str]:
-    """The installed command, run where it sees the cluster: exit code, standard output, standard error."""
-    done = cluster.run(str(Path(sys.executable).parent / "injector"), *words, stdin=stdin, seconds=SECONDS)
-    return done.returncode, done.stdout, done.stderr
 
 
 def previewed(cluster: Cluster, namespace: str, pods: Iterable[Json]) -> list[Json]:

@@ -168,6 +168,9 @@ def _kubelet_config(layout: Layout, node: Node) -> dict[str, object]:
         "podLogsDir": str(home / "logs"),
         "resolvConf": str(layout.state / "resolv.conf"),
         "staticPodPath": str(home / "static-pods"),
+        # How often a running pod's ConfigMaps and tokens are brought up to date. By default it is a minute, and whoever
+        # waits for a change in every pod waits for that.
+        "syncFrequency": "10s",
         "tlsCertFile": str(layout.pki / f"{node.name}.crt"),
         "tlsPrivateKeyFile": str(layout.pki / f"{node.name}.key"),
         "volumePluginDir": str(home / "volume-plugins"),

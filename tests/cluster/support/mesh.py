@@ -45,7 +45,7 @@ class Mesh:
     def wait_ready(self, *, seconds: float = READY_SECONDS) -> None:
         """Watch until both Deployments run as they should, and the API server knows whom to trust at the webhook."""
         for name in DEPLOYMENTS:
-            self.api.wait("Deployment", name, SYSTEM_NAMESPACE, _rolled_out, seconds=seconds, what="rolled out")
+            self.api.wait("Deployment", name, SYSTEM_NAMESPACE, rolled_out, seconds=seconds, what="rolled out")
         self.api.wait(
             "MutatingWebhookConfiguration",
             WEBHOOK_CONFIGURATION,
@@ -100,7 +100,8 @@ def has_bundle(entry: Json) -> bool:
     return b"BEGIN CERTIFICATE" in base64.b64decode(bundle)
 
 
-def _rolled_out(deployment: Json) -> bool:
+def rolled_out(deployment: Json) -> bool:
+    """Whether all of its pods are of its newest template, and available."""
     wanted, status = deployment["spec"]["replicas"], deployment.get("status", {})
     current = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
     counts = [status.get(field, 0) for field in ("replicas", "updatedReplicas", "availableReplicas")]

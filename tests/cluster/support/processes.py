@@ -38,13 +38,13 @@ def running(pod: Path, words: Sequence[str]) -> Iterator[int]:
                     yield pid
 
 
-def kill(pods: Sequence[Path], words: Sequence[str]) -> int:
-    """SIGKILL each such process now; how many there were."""
+def kill(pods: Sequence[Path], words: Sequence[str], number: int = signal.SIGKILL) -> int:
+    """Send each such process a signal now; how many there were."""
     killed = 0
     for pod in pods:
         for pid in running(pod, words):
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, number)
                 killed += 1
     return killed
 

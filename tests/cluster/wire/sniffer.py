@@ -1,5 +1,5 @@
-"""Listens on every interface of a network namespace. Runs there as a process of its own (`python3 sniffer.py`): one
-file, with the standard library alone.
+"""Listens on every interface of a network namespace but its loopback. Runs there as a process of its own (`python3
+sniffer.py`): one file, with the standard library alone.
 
 It says `listening` when it does, and takes in all TCP segments until its standard input gives one line: the words to
 look for, a JSON list. Its answer is one line of JSON: `{"segments": N, "dropped": N, "found": {WORD: [FLOW, …]},
@@ -20,6 +20,8 @@ RECEIVE_BUFFER_BYTES = 64 << 20
 """What two busy cores may leave unread for a moment; the kernel counts what it had to drop."""
 SNAPSHOT_BYTES = 1 << 17
 """Above the 64 KiB of a packet that the kernel has not cut into segments yet."""
+LOOPBACK = "lo"
+"""A node's own: the container runtime hands what `kubectl exec` reads to the kubelet there. It carries no pod's."""
 TCP = 6
 IPV6_HEADER_BYTES = 40
 SEQUENCES = 1 << 32
@@ -93,8 +95,8 @@ def take_in(sniffer: socket.socket) -> Streams:
     while True:
         readable = select.select([sniffer, sys.stdin], [], [])[0]
         if sniffer in readable:
-            packet, (_, ethertype, *_) = sniffer.recvfrom(SNAPSHOT_BYTES)
-            found = segment(packet, ethertype)
+            packet, (interface, ethertype, *_) = sniffer.recvfrom(SNAPSHOT_BYTES)
+            found = segment(packet, ethertype) if interface != LOOPBACK else None
             if found is not None:
                 streams.add(*found)
         elif sys.stdin in readable:  # only when nothing is left to read
