@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -74,6 +75,8 @@ class Informer(Generic[T]):
         self._backoff = Backoff(RETRY_BASE_SECONDS, RETRY_CAP_SECONDS)
         self._synced = asyncio.Event()
         self.items: dict[Key, T] = {}
+        self.heard_at = 0.0
+        """When the API server last said anything of the collection (seconds since 1970), if only a bookmark."""
 
     @property
     def synced(self) -> bool:
@@ -119,6 +122,7 @@ class Informer(Generic[T]):
                     fresh[_key(item)] = kept
         self._replace(fresh)
         self._resource_version = version  # only now: half a list is no place to watch from
+        self.heard_at = time.time()
         self._synced.set()
 
     def _replace(self, fresh: dict[Key, T]) -> None:
@@ -144,6 +148,7 @@ class Informer(Generic[T]):
         async with contextlib.aclosing(stream) as events:
             async for kind, item in events:
                 said_anything = True
+                self.heard_at = time.time()
                 self._backoff.reset()
                 if kind in ("ADDED", "MODIFIED"):
                     self.put(_key(item), self._project(item))
