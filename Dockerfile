@@ -9,13 +9,15 @@
 # --- proxy: the binary
 FROM docker.io/library/rust:1-slim-bookworm AS proxy-build
 ARG TARGETARCH=amd64
-WORKDIR /src
+# As in the checkout, for build.rs reads the contract beside the crate.
+WORKDIR /src/proxy
+COPY injector/api/mesh.proto /src/api/mesh.proto
 COPY injector/proxy ./
 # The registry's crates and the compiled dependencies outlive a build, so a changed line of ours compiles one crate.
 # Cargo judges freshness by modification times, which say nothing across checkouts: `touch` makes it look again.
 # +crt-static: without a libc to find at run time the binary works in an image that has none, and starts faster.
 RUN --mount=type=cache,id=injector-cargo-registry,target=/usr/local/cargo/registry,sharing=locked \
-    --mount=type=cache,id=injector-proxy-target,target=/src/target,sharing=locked \
+    --mount=type=cache,id=injector-proxy-target,target=/src/proxy/target,sharing=locked \
     --mount=type=secret,id=clients,target=/run/secrets/clients \
     set -eu; \
     if [ -f /run/secrets/clients ]; then . /run/secrets/clients; fi; \
@@ -24,7 +26,7 @@ RUN --mount=type=cache,id=injector-cargo-registry,target=/usr/local/cargo/regist
       arm64) triple=aarch64-unknown-linux-gnu ;; \
       *) echo "no proxy for architecture $TARGETARCH; there is amd64 and arm64" >&2; exit 1 ;; \
     esac; \
-    find src -name '*.rs' -exec touch {} +; \
+    find build.rs src -name '*.rs' -exec touch {} +; \
     RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target "$triple"; \
     cp "target/$triple/release/injector-proxy" /usr/local/bin/injector-proxy
 
