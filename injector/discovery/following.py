@@ -33,14 +33,14 @@ class Parameters(NamedTuple):
 
 
 class Followed:
-    """One destination of one stream: the version last sent (0: none yet), and since when it is followed."""
+    """One destination of one stream: the versions sent first and last (0: none yet)."""
 
-    __slots__ = ("sent", "since", "subject")
+    __slots__ = ("first", "sent", "subject")
 
-    def __init__(self, subject: Subject, since: float) -> None:
+    def __init__(self, subject: Subject) -> None:
         self.subject = subject
+        self.first = 0
         self.sent = 0
-        self.since = since
 
 
 class Following:
@@ -79,12 +79,11 @@ class Following:
 
     def subscribe(self, destinations: Iterable[Destination]) -> None:
         """Follow these as well, as far as the cap allows; the others are answered with a refusal."""
-        now = self._clock()
         for destination in destinations:
             if destination in self._followed:
                 continue
             if len(self._followed) < MOST_DESTINATIONS:
-                self._followed[destination] = Followed(self._board.follow(destination, self), now)
+                self._followed[destination] = Followed(self._board.follow(destination, self))
             self._due[destination] = None
         self._wake()
 
@@ -100,9 +99,8 @@ class Following:
         """The proxy uses this version: how long that took is worth knowing where it is the news of a change, and not
         the first answer to a question."""
         followed = self._followed.get(destination)
-        if followed is None or version != followed.subject.version or followed.since >= followed.subject.changed_at:
-            return
-        self._metrics.acknowledged(self._clock() - followed.subject.changed_at)
+        if followed is not None and version == followed.subject.version != followed.first:
+            self._metrics.acknowledged(self._clock() - followed.subject.changed_at)
 
     def mark(self, subject: Subject) -> None:
         """There is a newer version of a destination that is followed."""
@@ -124,6 +122,7 @@ class Following:
             return wire.refused(destination)
         message, is_delta = followed.subject.message(followed.sent)
         followed.sent = followed.subject.version
+        followed.first = followed.first or followed.sent
         self._metrics.sent(Form.DELTA if is_delta else Form.SNAPSHOT)
         return message
 

@@ -36,6 +36,10 @@ OPTIONS: Final = (
     # make 42 KB.
     ("grpc.max_receive_message_length", 64 * KIB),
     ("grpc.max_metadata_size", 8 * KIB),
+    # What a client may send before it is read. By default gRPC lets that grow to megabytes with the line's speed, for
+    # every one of thousands of streams.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 64 * KIB),
     # A proxy has one stream; a second one while it changes over.
     ("grpc.max_concurrent_streams", 4),
     # A client that does not finish its handshake holds a descriptor; the default is two minutes.
