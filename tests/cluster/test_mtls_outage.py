@@ -28,7 +28,7 @@ from tests.cluster.support.sandbox import Pod, Sandbox, container_status
 from tests.cluster.support.traffic import wait_reachable
 from tests.cluster.support.waiting import eventually
 
-LIFETIME_SECONDS: Final = 240
+LIFETIME_SECONDS: Final = 150
 """A certificate's; a third of it later it is renewed, or that is tried."""
 RENEWAL_SECONDS: Final = LIFETIME_SECONDS / 3 * 1.5
 """With all its jitter."""

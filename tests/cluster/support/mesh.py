@@ -9,8 +9,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
+
+import yaml
 
 from injector.inject.names import ENABLED, INJECT, SYSTEM_NAMESPACE
 from tests.cluster.kubernetes import images
@@ -25,7 +28,6 @@ from tests.cluster.support.waiting import eventually
 REGISTRY_VARIABLE: Final = "INJECTOR_TEST_REGISTRY"
 """Where a given cluster pulls the images from; our own gets them by `scripts/images --load`."""
 
-DEPLOYMENTS: Final = ("injector-webhook", "injector-controller")
 WEBHOOK_CONFIGURATION: Final = "injector"
 BUILD_ANNOTATION: Final = "injector.mesh-tests/build"
 READY_SECONDS: Final = 120.0
@@ -43,8 +45,8 @@ class Mesh:
         self.cluster.kubectl("apply", "-f", "-", stdin=manifests())
 
     def wait_ready(self, *, seconds: float = READY_SECONDS) -> None:
-        """Watch until both Deployments run as they should, and the API server knows whom to trust at the webhook."""
-        for name in DEPLOYMENTS:
+        """Watch until all Deployments run as they should, and the API server knows whom to trust at the webhook."""
+        for name in deployments():
             self.api.wait("Deployment", name, SYSTEM_NAMESPACE, rolled_out, seconds=seconds, what="rolled out")
         self.api.wait(
             "MutatingWebhookConfiguration",
@@ -76,7 +78,7 @@ def ensure(cluster: Cluster, api: Api) -> Mesh:
             mesh.install()
             # The same tag may hold another build than the one that runs: the template's annotation tells them apart.
             change: Json = {"spec": {"template": {"metadata": {"annotations": {BUILD_ANNOTATION: build}}}}}
-            for name in DEPLOYMENTS:
+            for name in deployments():
                 api.patch("Deployment", name, change, SYSTEM_NAMESPACE)
             mesh.wait_ready()
     return mesh
@@ -87,6 +89,13 @@ def manifests(*options: str) -> str:
     registry = os.environ.get(REGISTRY_VARIABLE)
     chosen = ["--registry", registry] if registry else []
     return run([Path(sys.executable).parent / "injector", "install", *chosen, *options])
+
+
+@cache
+def deployments() -> tuple[str, ...]:
+    """The names of the mesh's own Deployments."""
+    objects = (document for document in yaml.safe_load_all(manifests()) if document)
+    return tuple(each["metadata"]["name"] for each in objects if each["kind"] == "Deployment")
 
 
 def image_names() -> list[str]:
