@@ -5,12 +5,14 @@
 //! more until that is gone: that is the back-pressure, which the kernel's windows carry on to the sender.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
 
 /// Bytes of a read at most. Measured (ARCHITECTURE.md): below it system calls cost, above it the second-level cache.
 pub const MOST: usize = 256 * 1024;
@@ -20,6 +22,11 @@ pub const LEAST: usize = 16 * 1024;
 
 /// Bytes that one flow may carry before others have their turn: some 0.2 ms of copying at 5 GB/s.
 const TURN: usize = 1024 * 1024;
+
+/// How long what one side said may wait for the other to take it once either is broken. Without a proxy the kernel would
+/// tell the other of the reset at once; a minute lets a slow client still read an answer that was cut short, and is how
+/// long a pair of connections between a peer that is gone and one that never reads may stay.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; MOST].into_boxed_slice());
@@ -37,22 +44,28 @@ pub struct Carried {
 /// Carries bytes both ways between `opener` and `target` until both directions have ended, and tells `tally` how many.
 ///
 /// The end of one direction is passed on as the end of that direction alone (half-close). An error says that a side
-/// is broken: the other should hear of it by a reset, not by an orderly end.
+/// is broken: the other should hear of it by a reset, not by an orderly end. Needs a runtime with time.
 pub async fn relay<A, B>(opener: &mut A, target: &mut B, mut tally: impl FnMut(Carried)) -> io::Result<()>
 where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut forth, mut back) = (Flow::new(), Flow::new());
+    let mut impatience = Impatience::default();
     poll_fn(|cx| {
         forth.source_reset |= back.sink_was_reset();
         let sent = forth.poll(cx, opener, target);
         back.source_reset |= forth.sink_was_reset();
         let answered = back.poll(cx, target, opener);
+        let progress = std::mem::take(&mut forth.written) + back.written > 0;
         tally(Carried { from_opener: std::mem::take(&mut forth.read), to_opener: std::mem::take(&mut back.written) });
         match (sent, answered) {
             (Poll::Ready(Err(Broken::Source(error))), _) | (_, Poll::Ready(Err(Broken::Source(error)))) => {
                 Poll::Ready(Err(error))
+            }
+            (Poll::Ready(Err(Broken::Sink(error))), Poll::Pending)
+            | (Poll::Pending, Poll::Ready(Err(Broken::Sink(error)))) => {
+                impatience.poll(cx, progress).map(|()| Err(error))
             }
             (Poll::Pending, _) | (_, Poll::Pending) => Poll::Pending,
             (Poll::Ready(Err(Broken::Sink(error))), _) | (_, Poll::Ready(Err(Broken::Sink(error)))) => {
@@ -62,6 +75,21 @@ where
         }
     })
     .await
+}
+
+/// Ends the wait of one flow for a peer that takes nothing, while the other flow is broken.
+#[derive(Default)]
+struct Impatience(Option<Pin<Box<Sleep>>>);
+
+impl Impatience {
+    /// Ready once nothing has moved for `PATIENCE`.
+    fn poll(&mut self, cx: &mut Context<'_>, progress: bool) -> Poll<()> {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+        if progress {
+            sleep.as_mut().reset(Instant::now() + PATIENCE);
+        }
+        sleep.as_mut().poll(cx)
+    }
 }
 
 /// Which side of a flow broke.
@@ -81,8 +109,11 @@ enum State {
     Leftover { bytes: Box<[u8]>, at: usize },
     /// The source has ended; the sink must hear of it.
     Ending,
-    /// All said; kept is the error of a broken sink.
-    Done(Option<io::ErrorKind>),
+    /// All said.
+    Done,
+    /// The sink is broken. What still comes is read and dropped, until it `ended`: a source that waits for us to take
+    /// its bytes may never come to read what the other flow has for it.
+    Deaf { broken: io::ErrorKind, ended: bool },
 }
 
 /// One direction of a connection.
@@ -104,7 +135,7 @@ impl Flow {
     /// Whether the sink was reset before it had ended: after its end (CLOSE_WAIT) Linux says EPIPE instead, and what it
     /// said is whole (tcp_reset in net/ipv4/tcp_input.c).
     fn sink_was_reset(&self) -> bool {
-        matches!(self.state, State::Done(Some(io::ErrorKind::ConnectionReset)))
+        matches!(self.state, State::Deaf { broken: io::ErrorKind::ConnectionReset, .. })
     }
 
     /// Carries what can be carried now from `source` to `sink`.
@@ -125,7 +156,7 @@ impl Flow {
                     }
                 }
                 State::Leftover { bytes, at } => match ready!(Pin::new(&mut *sink).poll_write(cx, &bytes[*at..])) {
-                    Ok(0) => return self.broken_sink(io::ErrorKind::WriteZero.into()),
+                    Ok(0) => self.state = deaf(io::ErrorKind::WriteZero),
                     Ok(count) => {
                         self.written += count as u64;
                         *at += count;
@@ -133,15 +164,21 @@ impl Flow {
                             self.state = State::Reading;
                         }
                     }
-                    Err(error) => return self.broken_sink(error),
+                    Err(error) => self.state = deaf(error.kind()),
                 },
                 State::Ending => {
                     // A sink that is gone already has no need to hear it.
                     let _ = ready!(Pin::new(&mut *sink).poll_shutdown(cx));
-                    self.state = State::Done(None);
+                    self.state = State::Done;
                 }
-                State::Done(None) => return Poll::Ready(Ok(())),
-                State::Done(Some(kind)) => return Poll::Ready(Err(Broken::Sink((*kind).into()))),
+                State::Done => return Poll::Ready(Ok(())),
+                State::Deaf { broken, ended } => {
+                    let broken = *broken;
+                    if !*ended {
+                        *ended = discard(cx, source)?;
+                    }
+                    return Poll::Ready(Err(Broken::Sink(broken.into())));
+                }
             }
         }
     }
@@ -174,12 +211,12 @@ impl Flow {
         let mut at = 0;
         while at < chunk.len() {
             match Pin::new(&mut *sink).poll_write(cx, &chunk[at..]) {
-                Poll::Ready(Ok(0)) => return self.state = State::Done(Some(io::ErrorKind::WriteZero)),
+                Poll::Ready(Ok(0)) => return self.state = deaf(io::ErrorKind::WriteZero),
                 Poll::Ready(Ok(count)) => {
                     self.written += count as u64;
                     at += count;
                 }
-                Poll::Ready(Err(error)) => return self.state = State::Done(Some(error.kind())),
+                Poll::Ready(Err(error)) => return self.state = deaf(error.kind()),
                 Poll::Pending => {
                     self.allowance = LEAST;
                     return self.state = State::Leftover { bytes: chunk[at..].into(), at: 0 };
@@ -190,11 +227,28 @@ impl Flow {
             self.allowance = (self.allowance * 2).min(MOST);
         }
     }
+}
 
-    fn broken_sink(&mut self, error: io::Error) -> Poll<Result<(), Broken>> {
-        self.state = State::Done(Some(error.kind()));
-        Poll::Ready(Err(Broken::Sink(error)))
-    }
+fn deaf(broken: io::ErrorKind) -> State {
+    State::Deaf { broken, ended: false }
+}
+
+/// Reads what is there and drops it; whether the source has ended. No more than a turn, then again.
+fn discard(cx: &mut Context<'_>, source: &mut (impl AsyncRead + Unpin)) -> Result<bool, Broken> {
+    BUFFER.with_borrow_mut(|buffer| {
+        let mut dropped = 0;
+        while dropped < TURN {
+            let mut chunk = ReadBuf::new(buffer);
+            match Pin::new(&mut *source).poll_read(cx, &mut chunk) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(Err(error)) => return Err(Broken::Source(error)),
+                Poll::Ready(Ok(())) if chunk.filled().is_empty() => return Ok(true),
+                Poll::Ready(Ok(())) => dropped += chunk.filled().len(),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(false)
+    })
 }
 
 #[cfg(test)]

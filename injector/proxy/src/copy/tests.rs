@@ -2,6 +2,7 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::task::Waker;
+use tokio::io::AsyncWriteExt as _;
 
 /// A socket that follows a script: what reads give, and how much writes take.
 #[derive(Debug, Default)]
@@ -75,6 +76,8 @@ impl AsyncWrite for Scripted {
 /// Relays to the end; every poll that waits has been woken by the script, so a lost wake would hang here for ever.
 fn relayed(opener: &mut Scripted, target: &mut Scripted) -> (io::Result<()>, Carried) {
     let mut total = Carried::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _entered = runtime.enter();
     let mut relay = Box::pin(relay(opener, target, |carried| {
         total.from_opener += carried.from_opener;
         total.to_opener += carried.to_opener;
@@ -161,6 +164,42 @@ fn a_broken_sink_may_still_have_said_something() {
     assert!(result.is_err());
     assert_eq!(opener.written, b"too large");
     assert_eq!(total.to_opener, 9);
+}
+
+#[test]
+fn a_peer_that_talks_to_a_broken_one_is_listened_to_until_it_reads() {
+    // The opener is gone with a question half sent; the target takes no more of it before it has said all it has.
+    let mut opener = Scripted {
+        reads: [Step::Bytes(vec![1; 10])].into(),
+        breaks_after: Some(0),
+        breaks_with: Some(io::ErrorKind::ConnectionReset),
+        ..Scripted::default()
+    };
+    let mut target = Scripted {
+        reads: (0..100).flat_map(|_| [Step::Bytes(vec![2; 1000]), Step::NotNow]).collect(),
+        takes: vec![0; 90].into(),
+        ..Scripted::default()
+    };
+    let (result, _) = relayed(&mut opener, &mut target);
+    assert_eq!(result.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    assert_eq!(target.written.len(), 10, "what the opener said before it went has arrived");
+    assert!(target.reads.len() < 30, "the target's words were taken: {} pieces left", target.reads.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_never_reads_is_not_kept_for_one_that_is_gone() {
+    let mut opener = Scripted {
+        reads: [Step::Bytes(vec![1; 10])].into(),
+        breaks_after: Some(0),
+        breaks_with: Some(io::ErrorKind::ConnectionReset),
+        ..Scripted::default()
+    };
+    let (mut target, mut peer) = tokio::io::duplex(4);
+    peer.write_all(b"hi").await.unwrap();
+    let began = Instant::now();
+    let relayed = relay(&mut opener, &mut target, |_| {}).await;
+    assert_eq!(relayed.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    assert_eq!(began.elapsed(), PATIENCE);
 }
 
 #[test]
