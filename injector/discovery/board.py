@@ -74,7 +74,8 @@ class Subject:
         return self._snapshot, False
 
     def _is_shorter(self, told_apart: Difference) -> bool:
-        return self.known is not None and len(told_apart.changed) < max(1, len(self.known.endpoints))
+        named = len(told_apart.changed) + len(told_apart.removed)
+        return self.known is not None and named < len(self.known.endpoints)
 
 
 class Board:

@@ -177,7 +177,7 @@ def project_pod(item: Json) -> PodRecord | None:
     owns = not spec.get("hostNetwork")
     return PodRecord(
         uid=metadata.get("uid", ""),
-        ips=tuple(ip for ip in map(packed, listed) if ip is not None),
+        ips=tuple(dict.fromkeys(ip for ip in map(packed, listed) if ip is not None)),
         owns=owns,
         service_account=intern(spec.get("serviceAccountName") or "default"),
         node=intern(spec.get("nodeName") or ""),

@@ -42,8 +42,10 @@ OPTIONS: Final = (
     ("grpc.http2.lookahead_bytes", 64 * KIB),
     # A proxy has one stream; a second one while it changes over.
     ("grpc.max_concurrent_streams", 4),
-    # A client that does not finish its handshake holds a descriptor; the default is two minutes.
-    ("grpc.server_handshake_timeout_ms", 5 * SECOND),
+    # A client that does not finish its handshake holds a descriptor; the default is two minutes. Not too soon, either:
+    # 2,000 proxies that come at once are waited for at their first frames, for some seconds, while the first of them
+    # are answered already, and one that is turned away only comes back.
+    ("grpc.server_handshake_timeout_ms", 30 * SECOND),
     # A pod that vanished without a word is noticed within 80 s of silence.
     ("grpc.keepalive_time_ms", MINUTE),
     ("grpc.keepalive_timeout_ms", 20 * SECOND),
