@@ -1,25 +1,18 @@
-"""Certificates as PEM: making them, and reading back what a Secret holds, which anybody may have damaged.
-
-ECDSA on P-256: every client accepts it, and a handshake costs a tenth of RSA's.
-"""
+"""Certificates and keys as PEM: what matters of one, and reading back what a Secret holds, which anybody may have
+damaged."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-# Certificates begin to be valid this long before they are made, for API servers whose clock is behind ours.
+# Certificates begin to be valid this long before they are made, for clients whose clock is behind ours.
 BACKDATE = timedelta(hours=1)
 
 
@@ -54,39 +47,9 @@ class Pair:
         return f"Pair({self.certificate.id})"
 
 
-def make_authority(now: datetime, lifetime: timedelta) -> Pair:
-    """A new self-signed CA that may sign leaves and nothing below."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"injector webhook CA {now:%Y-%m-%d}")])
-    builder = (
-        _builder(name, name, key, now, now + lifetime)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
-    )
-    return _pair(builder.sign(key, hashes.SHA256()), key)
-
-
-def issue(authority: Pair, names: Iterable[str], now: datetime, lifetime: timedelta) -> Pair:
-    """A serving certificate for DNS `names`; it never outlives its CA."""
-    names = sorted(names)
-    key = ec.generate_private_key(ec.SECP256R1())
-    signer = serialization.load_pem_private_key(authority.key, password=None)
-    assert isinstance(signer, ec.EllipticCurvePrivateKey)  # noqa: S101 - `read_pair` accepts no other
-    issuer = x509.load_pem_x509_certificate(authority.certificate.pem)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "injector-webhook")])
-    end = min(now + lifetime, authority.certificate.not_after)
-    builder = (
-        _builder(subject, issuer.subject, key, now, end)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
-            critical=False,
-        )
-    )
-    return _pair(builder.sign(signer, hashes.SHA256()), key)
+def fingerprint(certificate: Certificate) -> bytes:
+    """The 32 bytes of the SHA-256 of its DER form, as the contract with the proxy has it."""
+    return bytes.fromhex(certificate.id)
 
 
 def read_pair(certificate: bytes | None, key: bytes | None) -> Pair | None:
@@ -100,13 +63,13 @@ def read_pair(certificate: bytes | None, key: bytes | None) -> Pair | None:
         return None
     if not isinstance(private, ec.EllipticCurvePrivateKey) or parsed.public_key() != private.public_key():
         return None
-    return Pair(_facts(parsed), key)
+    return Pair(facts(parsed), key)
 
 
 def read_bundle(pem: bytes) -> tuple[Certificate, ...]:
     """The certificates of a bundle; none where it is not one."""
     try:
-        return tuple(_facts(parsed) for parsed in x509.load_pem_x509_certificates(pem))
+        return tuple(facts(parsed) for parsed in x509.load_pem_x509_certificates(pem))
     except ValueError:
         return ()
 
@@ -121,22 +84,64 @@ def signed_by(leaf: Certificate, authority: Certificate) -> bool:
     return True
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime, end: datetime
+def new_key() -> bytes:
+    """A private key, P-256: every client accepts it, and a handshake costs a tenth of RSA's."""
+    return encoded(ec.generate_private_key(ec.SECP256R1()))
+
+
+def read_key(pem: bytes) -> ec.EllipticCurvePrivateKey | None:
+    """An elliptic-curve key, or None where it is missing, damaged or of another kind."""
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError):
+        return None
+    return key if isinstance(key, ec.EllipticCurvePrivateKey) else None
+
+
+def same_key(certificate_pem: bytes, key: bytes) -> bool:
+    """Whether the first certificate is for this private key."""
+    private = read_key(key)
+    try:
+        return private is not None and (
+            x509.load_pem_x509_certificate(certificate_pem).public_key() == private.public_key()
+        )
+    except ValueError:
+        return False
+
+
+def encoded(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """The key as PKCS 8, PEM."""
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return key.private_bytes(*form)
+
+
+def pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Pair:
+    """Both, as they are kept."""
+    return Pair(facts(certificate), encoded(key))
+
+
+def builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    begin: datetime,
+    end: datetime,
 ) -> x509.CertificateBuilder:
+    """What every certificate has; the serial number is random (RFC 5280, section 4.1.2.2)."""
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATE)
+        .not_valid_before(begin)
         .not_valid_after(end)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+def usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    """What the key is for: signing certificates, or handshakes and nothing else."""
     return x509.KeyUsage(
         digital_signature=not signs_certificates,
         key_cert_sign=signs_certificates,
@@ -150,14 +155,8 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Pair:
-    encoded = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return Pair(_facts(certificate), encoded)
-
-
-def _facts(parsed: x509.Certificate) -> Certificate:
+def facts(parsed: x509.Certificate) -> Certificate:
+    """What matters of a parsed certificate."""
     try:
         alternative = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         names = frozenset(alternative.get_values_for_type(x509.DNSName))
