@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from injector.inject import values
+from injector.inject import inbound_policy, values
 from injector.inject.names import DISABLED, ENABLED, PREFIX
 
 SHOWN_VALUE_LENGTH: Final = 64
@@ -78,6 +78,16 @@ SETTINGS: Final[tuple[Key, ...]] = (
     Key("opaque-ports", "ports", "", "1 to 65535, ranges", _EVERYWHERE,
         "Ports whose connections are carried as plain bytes, without a look at the protocol.",
         values.port_list),
+    Key("default-inbound-policy", "word", "all-unauthenticated",
+        "`all-unauthenticated`, `cluster-unauthenticated`, `all-authenticated`, `cluster-authenticated`, `deny`",
+        _EVERYWHERE,
+        "Who may connect: from everywhere or from the cluster's networks, anybody or identities of the mesh; a pod "
+        "cannot let in more than its namespace.",
+        values.one_of(*inbound_policy.POLICIES)),
+    Key("unknown-destinations", "word", "auto", "`auto`, `pass`, `refuse`", _EVERYWHERE,
+        "What becomes of a connection whose destination discovery does not answer for within 3 s; `auto` refuses it "
+        "inside the cluster's networks and passes it outside.",
+        values.one_of("auto", "pass", "refuse")),
     Key("shutdown-grace", "duration", "30s", "`0s` to `1h`", _EVERYWHERE,
         "How long the proxy lets open connections finish when the pod ends.",
         values.duration(3600)),

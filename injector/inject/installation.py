@@ -1,5 +1,6 @@
 """What holds for a whole installation and nowhere else: in a pod author's hands it would be an escalation."""
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -7,7 +8,7 @@ from typing import Any, Final
 
 from injector.inject import annotations, quantity
 from injector.inject.annotations import SETTINGS
-from injector.inject.names import PROXY_UID
+from injector.inject.names import PROXY_UID, TRUST_DOMAIN
 
 PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
 HIGHEST_UID: Final = 2**31 - 1
@@ -15,6 +16,9 @@ HIGHEST_UID: Final = 2**31 - 1
 
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,252}")
 _DNS_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_TRUST_DOMAIN: Final = re.compile(
+    r"(?=.{1,128}\Z)[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*"
+)
 _IMAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}")
 _FORBIDDEN_ENV: Final = {
     "LD_": "loads code into the proxy",
@@ -30,7 +34,13 @@ _FIELDS: Final = {
     "proxyUid": "proxy_uid",
     "extraEnv": "extra_env",
     "defaults": "defaults",
+    "trustDomain": "trust_domain",
+    "networks": "networks",
+    "identity": "identity_given",
 }
+
+MOST_NETWORKS: Final = 64
+"""A cluster has a pod range and a Service range a family; some have several. Every connection is compared with them."""
 
 
 class InstallationError(ValueError):
@@ -51,6 +61,12 @@ class Installation:
     proxy_uid: int = PROXY_UID
     extra_env: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, str] = field(default_factory=dict)
+    trust_domain: str = TRUST_DOMAIN
+    """The first part of every identity: spiffe://<trust domain>/ns/<namespace>/sa/<service account>."""
+    networks: tuple[str, ...] = ()
+    """The cluster's pod and Service ranges, in CIDR form; empty where they are to be read from the cluster."""
+    identity_given: bool = False
+    """Whether root and issuer are the user's, in place of the controller's own."""
 
     @classmethod
     def parse(cls, mapping: Any) -> "Installation":
@@ -60,11 +76,16 @@ class Installation:
         faults = list(_faults(mapping))
         if faults:
             raise InstallationError(tuple(faults))
-        return cls(**{_FIELDS[name]: value for name, value in mapping.items()})
+        fields = {_FIELDS[name]: value for name, value in mapping.items()}
+        if "networks" in fields:
+            fields["networks"] = tuple(fields["networks"])
+        if "identity_given" in fields:
+            fields["identity_given"] = fields["identity_given"].get("given", False)
+        return cls(**fields)
 
     def to_mapping(self) -> dict[str, Any]:
         """The mapping that `parse` reads back to an equal installation."""
-        values = asdict(self)
+        values = asdict(self) | {"networks": list(self.networks), "identity_given": {"given": self.identity_given}}
         return {name: values[field_name] for name, field_name in _FIELDS.items()}
 
 
@@ -86,7 +107,35 @@ def _faults(mapping: Mapping[str, Any]) -> list[str]:
     uid = mapping.get("proxyUid", PROXY_UID)
     if not isinstance(uid, int) or isinstance(uid, bool) or not 1 <= uid <= HIGHEST_UID:
         faults.append(f"installation.proxyUid: expected a user id of 1 to {HIGHEST_UID} (never root), got {uid!r}")
+    faults += [*_trust_domain_faults(mapping), *_network_faults(mapping), *_identity_faults(mapping)]
     return [*faults, *_env_faults(mapping.get("extraEnv", {})), *_defaults_faults(mapping.get("defaults", {}))]
+
+
+def _trust_domain_faults(mapping: Mapping[str, Any]) -> Iterator[str]:
+    domain = mapping.get("trustDomain", TRUST_DOMAIN)
+    if not isinstance(domain, str) or not _TRUST_DOMAIN.fullmatch(domain):
+        yield f"installation.trustDomain: expected a name of lower-case labels such as {TRUST_DOMAIN}, got {domain!r}"
+
+
+def _network_faults(mapping: Mapping[str, Any]) -> Iterator[str]:
+    networks = mapping.get("networks", [])
+    if not isinstance(networks, list | tuple) or len(networks) > MOST_NETWORKS:
+        yield f"installation.networks: expected a list of at most {MOST_NETWORKS} ranges such as 10.244.0.0/16"
+        return
+    for network in networks:
+        try:
+            if not isinstance(network, str) or str(ipaddress.ip_network(network)) != network:
+                raise ValueError(network)
+        except ValueError:
+            yield f"installation.networks: expected ranges such as 10.244.0.0/16 or fd00:244::/48, got {network!r}"
+
+
+def _identity_faults(mapping: Mapping[str, Any]) -> Iterator[str]:
+    identity = mapping.get("identity", {})
+    if not isinstance(identity, Mapping) or identity.keys() - {"given"}:
+        yield f"installation.identity: expected a mapping with the one setting 'given', got {identity!r}"
+    elif not isinstance(identity.get("given", False), bool):
+        yield f"installation.identity.given: expected true or false, got {identity['given']!r}"
 
 
 def _env_faults(extra_env: Any) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from injector.inject import annotations, ports, quantity
+from injector.inject import annotations, inbound_policy, ports, quantity
 from injector.inject.annotations import BY_NAME, SETTINGS, Key
 from injector.inject.names import PREFIX
 from injector.inject.ports import PortRange
@@ -40,6 +40,8 @@ class Settings:
     skip_outbound_subnets: tuple[Subnet, ...]
     opaque_ports: tuple[PortRange, ...]
     shutdown_grace: int
+    default_inbound_policy: str
+    unknown_destinations: str
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Where each setting comes from, by key name: "pod", "namespace", "installation" or "default"."""
 
@@ -93,6 +95,7 @@ def resolve(pod: Mapping[str, str], namespace: Mapping[str, str], installation: 
         found[key.name] = _first_good(key, candidates, faults, warnings)
     for resource in ("cpu", "memory"):
         _settle_limit(resource, found, installation, faults, warnings)
+    _hold_inbound_policy(found, namespace, installation, faults)
     fields = {name.replace("-", "_"): value for name, (value, _) in found.items()}
     origins = {name: origin for name, (_, origin) in found.items()}
     return Resolution(Settings(**fields, origins=origins), tuple(faults), tuple(warnings))
@@ -139,6 +142,21 @@ def _settle_limit(
         warnings.append(f"{message}; the namespace's word on both is ignored")
         for name in (request, limit):
             found[name] = _first_good(BY_NAME[name], [(INSTALLATION, installation.get(name))], faults, warnings)
+
+
+def _hold_inbound_policy(
+    found: dict[str, _Found], namespace: Mapping[str, str], installation: Mapping[str, str], faults: list[str]
+) -> None:
+    """No pod lets in more callers than its namespace does, or, where that says nothing, the installation."""
+    key = BY_NAME["default-inbound-policy"]
+    policy, origin = found[key.name]
+    if origin != POD:
+        return
+    above = ((NAMESPACE, namespace.get(key.annotation)), (INSTALLATION, installation.get(key.name)))
+    bound, setter = _first_good(key, above, [], [])
+    if inbound_policy.weakens(policy, bound):
+        expected = f"expected nobody let in beyond {bound!r} (from the {setter})"
+        faults.append(annotations.bad_value(key, policy, expected))
 
 
 def _limit_below_request(request: str, limit: str, found: dict[str, _Found]) -> str | None:

@@ -14,10 +14,13 @@ from injector.inject.names import (
     IDENTITY_MOUNT,
     IDENTITY_VOLUME,
     INIT_CONTAINER,
+    MESH_KEY,
     PROXY_CONTAINER,
+    ROOTS_KEY,
     TOKEN_AUDIENCE,
     TOKEN_MOUNT,
     TOKEN_VOLUME,
+    TRUST_CONFIG_MAP,
 )
 from injector.inject.resources import proxy_resources, workers
 from injector.inject.settings import Settings
@@ -25,8 +28,9 @@ from injector.inject.settings import Settings
 TOKEN_SECONDS: Final = 3600
 """A token proves who the pod is once, at the issuer; the kubelet renews it at 80 % of the hour."""
 
-IDENTITY_SIZE: Final = "1Mi"
-"""A key, a chain and a bundle of roots are below 20 KiB; memory volumes count against the pod's limit."""
+IDENTITY_SIZE: Final = "4Mi"
+"""Key and chain are below 8 KiB; what is known of destinations, kept for a restart, is below 2 MiB, and stands there
+twice while it is replaced. Memory volumes count against the pod's limit."""
 
 AWAIT: Final = ("/usr/local/bin/injector-proxy", "await")
 """The sidecar's postStart hook: returns once the proxy is ready, or after a minute with the reason, which the kubelet
@@ -102,6 +106,9 @@ def _told(settings: Settings, threads: int, workload: Workload, declared: str) -
         "INJECTOR_WORKERS": str(threads),
         "INJECTOR_SHUTDOWN_GRACE_SECONDS": str(settings.shutdown_grace),
         "INJECTOR_OPAQUE_PORTS": ports.text(settings.opaque_ports),
+        "INJECTOR_SKIP_INBOUND_PORTS": ports.text(settings.skip_inbound_ports),
+        "INJECTOR_DEFAULT_INBOUND_POLICY": settings.default_inbound_policy,
+        "INJECTOR_UNKNOWN_DESTINATIONS": settings.unknown_destinations,
         "INJECTOR_PROBES": declared,
         "INJECTOR_WORKLOAD_KIND": workload.kind,
         "INJECTOR_WORKLOAD_NAME": workload.name,
@@ -119,11 +126,16 @@ def _env(name: str, value: str) -> Json:
 
 
 def volumes() -> list[Json]:
-    """The memory volume for key and certificates, and the token that proves the pod to the issuer."""
+    """The memory volume for key and certificates; and what the proxy reads: the token that proves the pod to the
+    issuer, and beside it whom to trust. A pod waits for its namespace's ConfigMap, which the controller makes at the
+    opt-in."""
     token = {"serviceAccountToken": {"audience": TOKEN_AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": "token"}}
+    trust = {
+        "configMap": {"name": TRUST_CONFIG_MAP, "items": [{"key": key, "path": key} for key in (ROOTS_KEY, MESH_KEY)]}
+    }
     return [
         {"name": IDENTITY_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": IDENTITY_SIZE}},
-        {"name": TOKEN_VOLUME, "projected": {"defaultMode": 0o644, "sources": [token]}},
+        {"name": TOKEN_VOLUME, "projected": {"defaultMode": 0o644, "sources": [token, trust]}},
     ]
 
 

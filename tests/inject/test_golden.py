@@ -88,6 +88,8 @@ KNOBS = {
     "proxy-memory-limit": on_pod(proxy_memory_limit="128Mi"),
     "proxy-requests-none": on_pod(proxy_cpu_request="", proxy_memory_request=""),
     "opaque-ports": on_pod(opaque_ports="3306,5000-5010"),
+    "default-inbound-policy": on_pod(default_inbound_policy="cluster-authenticated"),
+    "unknown-destinations": on_pod(unknown_destinations="refuse"),
     "shutdown-grace": on_pod(shutdown_grace="5m"),
     "namespace-annotation": Knob(namespace=Namespace("shop", annotations=annotated(log_level="warn"))),
     "installation-proxy-image": installed(proxy_image="registry.example:5000/proxy@sha256:" + "0" * 64),

@@ -17,6 +17,9 @@ FULL = {
     "proxyUid": 7777,
     "extraEnv": {"RUST_BACKTRACE": "1", "TZ": ""},
     "defaults": {"log-level": "debug", "skip-outbound-ports": "25", "proxy-cpu-request": ""},
+    "trustDomain": "mesh.example",
+    "networks": ["10.244.0.0/16", "fd00:244::/48"],
+    "identity": {"given": True},
 }
 
 
@@ -41,6 +44,9 @@ def test_every_setting_is_read() -> None:
     assert installation.proxy_uid == 7777
     assert installation.extra_env == {"RUST_BACKTRACE": "1", "TZ": ""}
     assert installation.defaults["log-level"] == "debug"
+    assert installation.trust_domain == "mesh.example"
+    assert installation.networks == ("10.244.0.0/16", "fd00:244::/48")
+    assert installation.identity_given is True
 
 
 @pytest.mark.parametrize("mapping", [{"proxyImage": IMAGE}, FULL])
@@ -53,6 +59,22 @@ def test_what_is_written_is_read_back(mapping: Mapping[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("settings", "fault"),
     [
+        ({"trustDomain": ""}, "trustDomain: expected a name of lower-case labels such as cluster.local, got ''"),
+        ({"trustDomain": "Mesh"}, "trustDomain: expected a name"),
+        ({"trustDomain": "a..b"}, "trustDomain: expected a name"),
+        ({"trustDomain": "a" * 129}, "trustDomain: expected a name"),
+        ({"trustDomain": "mesh\n"}, "trustDomain: expected a name"),
+        ({"trustDomain": None}, "trustDomain: expected a name"),
+        ({"networks": "10.0.0.0/8"}, "networks: expected a list of at most 64 ranges such as 10.244.0.0/16"),
+        ({"networks": ["10.0.0.0/8"] * 65}, "networks: expected a list of at most 64"),
+        (
+            {"networks": ["10.0.0.1/8"]},
+            "networks: expected ranges such as 10.244.0.0/16 or fd00:244::/48, got '10.0.0.1/8'",
+        ),
+        ({"networks": [8]}, "networks: expected ranges"),
+        ({"identity": True}, "identity: expected a mapping with the one setting 'given', got True"),
+        ({"identity": {"taken": True}}, "identity: expected a mapping"),
+        ({"identity": {"given": "yes"}}, "identity.given: expected true or false, got 'yes'"),
         ({"proxyImage": None}, "proxyImage: expected an image reference, got None"),
         ({"proxyImage": ""}, "proxyImage: expected an image reference, got ''"),
         ({"proxyImage": "a b"}, "proxyImage: expected an image reference, got 'a b'"),

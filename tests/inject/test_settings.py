@@ -16,11 +16,17 @@ OTHER_VALUES = {
     "duration": ("1s", "2s", "3s"),
 }
 
+THREE_WORDS = {
+    "log-format": ("json", "text", "json"),
+    "default-inbound-policy": ("deny", "cluster-authenticated", "all-authenticated"),
+    "unknown-destinations": ("pass", "refuse", "pass"),
+}
+
 
 def three_values(key: Key) -> tuple[str, str, str]:
     """Different values of a key for pod, namespace and installation."""
-    if key.name == "log-format":
-        return "json", "text", "json"
+    if key.name in THREE_WORDS:
+        return THREE_WORDS[key.name]
     first, second, third = OTHER_VALUES[key.type]
     if "memory" in key.name:
         return "20Mi", "30Mi", "40Mi"

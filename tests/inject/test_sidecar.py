@@ -58,10 +58,12 @@ def test_the_init_container_ends_and_the_proxy_is_a_native_sidecar_that_the_kube
 
 def test_keys_stay_in_memory_and_the_token_is_for_the_issuer_alone_and_for_an_hour_at_most() -> None:
     identity, token = (named(injected(pod())["spec"]["volumes"], name) for name in VOLUMES)
-    assert identity["emptyDir"] == {"medium": "Memory", "sizeLimit": "1Mi"}
-    (source,) = token["projected"]["sources"]
+    assert identity["emptyDir"] == {"medium": "Memory", "sizeLimit": "4Mi"}
+    source, trust = token["projected"]["sources"]
     assert source["serviceAccountToken"]["audience"] == "identity.injector.mesh"
     assert source["serviceAccountToken"]["expirationSeconds"] <= 3600
+    files = [{"key": name, "path": name} for name in ("roots.pem", "mesh.json")]
+    assert trust == {"configMap": {"name": "injector-mesh", "items": files}}
 
 
 def test_no_container_of_ours_gets_the_applications_token() -> None:
