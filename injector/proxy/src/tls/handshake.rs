@@ -13,6 +13,9 @@ use super::leaf::Leaf;
 use super::spiffe::SpiffeId;
 use super::stream::TlsStream;
 
+// The state of a handshake is some 4 KiB. It is on the heap while it lasts: a connection's task keeps the size of its
+// largest moment for as long as it lives.
+
 /// Time for a handshake, from the TCP connection on. It has two round trips and half a millisecond of work; whoever needs
 /// longer is overloaded or holds a place on purpose. Three retransmitted segments (1, 2, 4 s) fit.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -20,7 +23,8 @@ pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// Takes the server's part, and says who the client is.
 pub async fn accept(tcp: TcpStream, configs: &Configs) -> Result<(TlsStream, SpiffeId), HandshakeFailure> {
     let acceptor = TlsAcceptor::from(configs.server().clone());
-    let stream = timeout(HANDSHAKE_TIME, acceptor.accept(tcp)).await.map_err(|_| HandshakeFailure::Timeout)?;
+    let stream =
+        timeout(HANDSHAKE_TIME, Box::pin(acceptor.accept(tcp))).await.map_err(|_| HandshakeFailure::Timeout)?;
     let stream = TlsStream::new(stream.map_err(|error| HandshakeFailure::of(&error))?);
     let client = peer(&stream)?;
     Ok((stream, client))
@@ -29,7 +33,7 @@ pub async fn accept(tcp: TcpStream, configs: &Configs) -> Result<(TlsStream, Spi
 /// Takes the client's part: nobody but `expected` is accepted.
 pub async fn connect(tcp: TcpStream, expected: &SpiffeId, configs: &Configs) -> Result<TlsStream, HandshakeFailure> {
     let connector = TlsConnector::from(configs.client(expected));
-    let connecting = connector.connect(expected.server_name(), tcp);
+    let connecting = Box::pin(connector.connect(expected.server_name(), tcp));
     let stream = timeout(HANDSHAKE_TIME, connecting).await.map_err(|_| HandshakeFailure::Timeout)?;
     let stream = TlsStream::new(stream.map_err(|error| HandshakeFailure::of(&error))?);
     if peer(&stream)? == *expected { Ok(stream) } else { Err(HandshakeFailure::WrongIdentity) }
