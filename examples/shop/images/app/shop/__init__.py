@@ -1,1 +1,1 @@
-"""The sample shop: `web` in front of `api` in front of Redis and MariaDB, and `load`, which buys."""
+"""The sample shop: `web` in front of `api` in front of Redis, MariaDB and `shipping`, and `load`, which buys."""

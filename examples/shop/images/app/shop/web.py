@@ -76,8 +76,11 @@ class Web:
             if answer.status == web.HTTPUnprocessableEntity.status_code:
                 return _page("<p>We do not have that.</p>", status=404)
             answer.raise_for_status()
-            number = (await answer.json())["order"]
-        return _page(f'<p>Thank you for order {number}.</p><p><a href="/">More</a></p>')
+            placed = await answer.json()
+        shipping = f"{placed['shipping_cents'] / 100:.2f} €"
+        return _page(
+            f'<p>Thank you for order {placed["order"]}; shipping is {shipping}.</p><p><a href="/">More</a></p>'
+        )
 
     async def check(self) -> str:
         """The web shop is ready when it runs: an API that is away is the API's readiness, not ours."""
