@@ -16,6 +16,7 @@ REGISTRY: Final = "ghcr.io/injector-mesh"
 WEBHOOK_PORT: Final = 8443
 ADMIN_PORT: Final = 8080
 API_SERVER_PORTS: Final = (443, 6443)
+DEPLOYMENTS: Final = ("injector-webhook", "injector-controller", "injector-identity", "injector-discovery")
 CHECKSUM: Final = "injector.mesh/installation-checksum"
 INSTALLATION_KEY: Final = "installation.yaml"
 
@@ -66,7 +67,7 @@ def render(manifests: list[Document], settings: InstallSettings) -> list[Documen
         raise SettingsError([*faults, *bad.faults]) from bad
     if faults:
         raise SettingsError(faults)
-    for name in ("injector-webhook", "injector-controller"):
+    for name in DEPLOYMENTS:
         _apply_to_deployment(find(rendered, "Deployment", name), settings, hashlib.sha256(text.encode()).hexdigest())
     _apply_ports(rendered, settings)
     if settings.host_network:

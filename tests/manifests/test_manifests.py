@@ -10,13 +10,12 @@ import yaml
 
 from injector import __version__
 from injector.cli.manifests import find, load_manifests, manifest_directory
-from injector.cli.render import CHECKSUM, INSTALLATION_KEY, images, installation
-from injector.inject.names import INJECT, SYSTEM_NAMESPACES
+from injector.cli.render import CHECKSUM, DEPLOYMENTS, INSTALLATION_KEY, images, installation
+from injector.inject.names import INJECT, SYSTEM_NAMESPACES, TOKEN_AUDIENCE
 
 DOCUMENTS = load_manifests()
 DIRECTORY = Path(str(manifest_directory()))
 WEBHOOKS = find(DOCUMENTS, "MutatingWebhookConfiguration", "injector")["webhooks"]
-DEPLOYMENTS = ["injector-webhook", "injector-controller"]
 
 
 def pod_of(name: str) -> dict[str, Any]:
@@ -100,7 +99,7 @@ def test_rendered_text_has_no_ca_bundle_and_no_optional_types_of_newer_kubernete
             assert not re.search(r"\.\?|\[\?|optional\.", condition["expression"])
 
 
-def test_the_checksum_of_the_settings_is_on_both_deployments() -> None:
+def test_the_checksum_of_the_settings_is_on_every_deployment() -> None:
     text = find(DOCUMENTS, "ConfigMap", "injector-installation")["data"][INSTALLATION_KEY]
     for name in DEPLOYMENTS:
         annotations = find(DOCUMENTS, "Deployment", name)["spec"]["template"]["metadata"]["annotations"]
@@ -160,13 +159,38 @@ def test_the_service_leads_to_the_webhook() -> None:
 
 def test_a_cluster_that_denies_by_default_lets_through_what_is_needed() -> None:
     def tcp(policy: str, direction: str) -> set[int]:
+        """Ports that are open to or from everybody: no peer of these can be named."""
         rules = find(DOCUMENTS, "NetworkPolicy", policy)["spec"][direction]
-        assert all(set(rule) == {"ports"} for rule in rules), "no peer can be named"
-        return {port["port"] for rule in rules for port in rule["ports"] if port["protocol"] == "TCP"}
+        everybody = [rule for rule in rules if set(rule) == {"ports"}]
+        return {port["port"] for rule in everybody for port in rule["ports"] if port["protocol"] == "TCP"}
 
     assert tcp("injector-webhook", "ingress") == {8443}
+    assert tcp("injector-grpc", "ingress") == {8443}
     assert tcp("injector-admin", "ingress") == {8080}
     assert tcp("injector-egress", "egress") == {53, 443, 6443}
+    (within,) = [rule for rule in find(DOCUMENTS, "NetworkPolicy", "injector-egress")["spec"]["egress"] if "to" in rule]
+    assert within["ports"] == [{"protocol": "TCP", "port": 8443}]
+    assert [set(peer) for peer in within["to"]] == [{"podSelector"}], "within injector-system"
+
+
+@pytest.mark.parametrize("name", ["injector-identity", "injector-discovery"])
+def test_proxies_reach_identity_and_discovery(name: str) -> None:
+    service = find(DOCUMENTS, "Service", name)["spec"]
+    assert service["ports"] == [{"name": "grpc", "port": 8443, "targetPort": "grpc"}]
+    labels = find(DOCUMENTS, "Deployment", name)["spec"]["template"]["metadata"]["labels"]
+    assert service["selector"].items() <= labels.items()
+    (selector,) = find(DOCUMENTS, "NetworkPolicy", "injector-grpc")["spec"]["podSelector"]["matchExpressions"]
+    assert labels[selector["key"]] in selector["values"]
+
+
+def test_only_the_controller_starts_before_there_are_roots() -> None:
+    """It makes them; a pod that needs them waits in the kubelet's hands until they are there."""
+    for name, optional in (("injector-controller", True), ("injector-discovery", None)):
+        (volume,) = [volume for volume in pod_of(name)["volumes"] if volume["name"] == "injector-token"]
+        token, roots = volume["projected"]["sources"]
+        assert token["serviceAccountToken"]["audience"] == TOKEN_AUDIENCE
+        assert roots["configMap"]["name"] == "injector-identity"
+        assert roots["configMap"].get("optional") is optional
 
 
 def test_every_rule_of_a_role_says_why() -> None:
