@@ -12,6 +12,7 @@ from injector.cli.commands import (
     disable,
     enable,
     explain,
+    identity,
     inject,
     install,
     uninject,
@@ -32,7 +33,7 @@ EXIT_CODES: Final = """Exit codes:
 
  3  The cluster could not be reached, or did not allow it.
 
-64  Settings with which the webhook or the controller cannot start."""
+64  Settings with which a part of the mesh cannot start."""
 
 app = typer.Typer(
     name="injector",
@@ -47,6 +48,7 @@ app = typer.Typer(
 for command in (install, check, enable, disable, inject, uninject, uninstall, webhook, controller, version):
     app.command(name=command.NAME, help=paragraphs(command.run.__doc__), epilog=command.EXAMPLES)(command.run)
 app.add_typer(explain.app, name=explain.NAME)
+app.add_typer(identity.app, name=identity.NAME)
 
 
 def main() -> None:

@@ -1,0 +1,68 @@
+"""The certificate that this replica serves with: signed by itself with the issuer's key, and kept in memory."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from injector.pki.certificates import encoded
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from injector.pki import Signer, SpiffeId
+
+SERVICE: Final = "injector-identity"
+RENEW_AFTER: Final = 1 / 3
+"""Of its life, as every leaf of the mesh is."""
+
+
+class ServingCertificate:
+    """`renew` it now and then; gRPC takes the newest for each new connection, by a thread of its own."""
+
+    def __init__(self, subject: SpiffeId, lifetime: timedelta) -> None:
+        self._subject = subject
+        self._lifetime = lifetime
+        self._lock = threading.Lock()
+        self._issuer = ""
+        self._renew_at: datetime | None = None
+        self._current: grpc.ServerCertificateConfiguration | None = None
+        self.expiry = 0.0
+        """End of its validity (seconds since 1970); 0 while there is none."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The DNS names of the Service, besides that of the identity."""
+        base = f"{SERVICE}.{self._subject.namespace}"
+        return (base, f"{base}.svc", f"{base}.svc.cluster.local")
+
+    def renew(self, signer: Signer, now: datetime) -> bool:
+        """Have one of this issuer that is not due; whether there was something to do."""
+        if signer.certificate.id == self._issuer and self._renew_at is not None and now < self._renew_at:
+            return False
+        key = ec.generate_private_key(ec.SECP256R1())
+        leaf = signer.issue(self._subject, key.public_key(), now, self._lifetime, self.names)
+        pem = b"".join(
+            x509.load_der_x509_certificate(each).public_bytes(serialization.Encoding.PEM) for each in leaf.chain
+        )
+        configuration = grpc.ssl_server_certificate_configuration([(encoded(key), pem)])
+        with self._lock:
+            self._current = configuration
+        self._issuer = signer.certificate.id
+        self._renew_at = now + (leaf.not_after - now) * RENEW_AFTER
+        self.expiry = leaf.not_after.timestamp()
+        return True
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Credentials that always serve the newest. There must be one."""
+        return grpc.dynamic_ssl_server_credentials(self._latest(), self._latest, require_client_authentication=False)
+
+    def _latest(self) -> grpc.ServerCertificateConfiguration:
+        with self._lock:
+            assert self._current is not None  # noqa: S101 - `credentials` comes after the first `renew`
+            return self._current
