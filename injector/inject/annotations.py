@@ -20,7 +20,11 @@ MOST_UNKNOWN_KEYS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One annotation. `read` turns its text into a value or raises ValueError with what was expected."""
+    """One annotation. `read` turns its text into a value or raises ValueError with what was expected.
+
+    A key that `guards` keeps somebody out. Where such a word cannot be read, no other stands in for it: nobody would
+    notice what a typing error opens.
+    """
 
     name: str
     type: str
@@ -29,6 +33,7 @@ class Key:
     where: str
     sentence: str
     read: values.Reader
+    guards: bool = False
 
     @property
     def annotation(self) -> str:
@@ -83,7 +88,7 @@ SETTINGS: Final[tuple[Key, ...]] = (
         _EVERYWHERE,
         "Who may connect: from everywhere or from the cluster's networks, anybody or identities of the mesh; a pod "
         "cannot let in more than its namespace.",
-        values.one_of(*inbound_policy.POLICIES)),
+        values.one_of(*inbound_policy.POLICIES), guards=True),
     Key("unknown-destinations", "word", "auto", "`auto`, `pass`, `refuse`", _EVERYWHERE,
         "What becomes of a connection whose destination discovery does not answer for within 3 s; `auto` refuses it "
         "inside the cluster's networks and passes it outside.",

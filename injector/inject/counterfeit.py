@@ -77,7 +77,8 @@ def _volume_faults(spec: Json, wanted: Json) -> Iterator[Fault]:
         if name in VOLUMES and (name in seen or volume != expected[name]):
             yield Fault(
                 RefusalReason.COUNTERFEIT_VOLUME,
-                f"volume {name!r} is not the one that the mesh adds; the name is the mesh's: remove or rename it",
+                f"volume {name!r} is not the one that the mesh adds; the name is the mesh's: remove or rename it, or "
+                "run `injector uninject` on the manifest if another release of the mesh injected it",
             )
         seen.add(name)
 

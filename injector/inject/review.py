@@ -136,7 +136,8 @@ def review_namespace(namespace: Json) -> NamespaceReview:
     word = own.get(INJECT)
     if word is not None and (fault := _bad_word(word)):
         warnings.append(f"{fault}; the namespace is not opted in")
-    warnings += resolve({}, own, {}).warnings
+    settings = resolve({}, own, {})
+    warnings += (*settings.faults, *settings.warnings)
     wanted = word == ENABLED
     if wanted:
         warnings += _security_warnings(Namespace(str(metadata.get("name", "")), labels, own))

@@ -1,6 +1,6 @@
 """From annotations to the settings of one pod: the pod's word, then its namespace's, then the installation's."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -56,6 +56,10 @@ class Settings:
             ),
             "skip-inbound-subnets": (f"connections from {{}} {through}", _subnets(self.skip_inbound_subnets)),
             "skip-outbound-subnets": (f"connections to {{}} {through}", _subnets(self.skip_outbound_subnets)),
+            "unknown-destinations": (
+                "while discovery does not answer, {} new destinations are reached as plain bytes",
+                "all" if self.unknown_destinations == "pass" else "",
+            ),
             "opaque-ports": ("on ports {} only bytes are seen, not requests", ports.text(self.opaque_ports)),
         }
         return [
@@ -81,7 +85,8 @@ def resolve(pod: Mapping[str, str], namespace: Mapping[str, str], installation: 
     """Settings from the annotations of a pod and its namespace and from the installation's defaults.
 
     `pod` and `namespace` are whole annotation maps; `installation` maps key names to texts that were checked before.
-    A bad value on the pod is a fault; on the namespace it is a warning and the next source counts.
+    A bad value on the pod is a fault; on the namespace it is a warning and the next source counts, except that a key
+    which guards is a fault there, too.
     """
     found: dict[str, _Found] = {}
     faults: list[str] = []
@@ -95,7 +100,7 @@ def resolve(pod: Mapping[str, str], namespace: Mapping[str, str], installation: 
         found[key.name] = _first_good(key, candidates, faults, warnings)
     for resource in ("cpu", "memory"):
         _settle_limit(resource, found, installation, faults, warnings)
-    _hold_inbound_policy(found, namespace, installation, faults)
+    faults += _weakened(found, namespace, installation)
     fields = {name.replace("-", "_"): value for name, (value, _) in found.items()}
     origins = {name: origin for name, (_, origin) in found.items()}
     return Resolution(Settings(**fields, origins=origins), tuple(faults), tuple(warnings))
@@ -117,7 +122,12 @@ def _first_good(
             return _Found(_read(key, text.strip()), origin)
         except ValueError as fault:
             message = annotations.bad_value(key, text.strip(), str(fault))
-            faults.append(message) if origin == POD else warnings.append(f"{message}; ignored on the {origin}")
+            if origin == POD:
+                faults.append(message)
+            elif key.guards:
+                faults.append(f"{message} on the {origin}; its pods are refused until that is corrected")
+            else:
+                warnings.append(f"{message}; ignored on the {origin}")
     return _Found(_read(key, key.default), DEFAULT)
 
 
@@ -144,19 +154,40 @@ def _settle_limit(
             found[name] = _first_good(BY_NAME[name], [(INSTALLATION, installation.get(name))], faults, warnings)
 
 
-def _hold_inbound_policy(
-    found: dict[str, _Found], namespace: Mapping[str, str], installation: Mapping[str, str], faults: list[str]
-) -> None:
-    """No pod lets in more callers than its namespace does, or, where that says nothing, the installation."""
+def _weakened(
+    found: Mapping[str, _Found], namespace: Mapping[str, str], installation: Mapping[str, str]
+) -> Iterator[str]:
+    """A fault for each word of a pod's that lets in more callers than its namespace does, or, where that says nothing,
+    the installation. What skips the proxy skips its policy: where that keeps anybody out, a pod may not skip more.
+    """
+
+    def above(key: Key, faults: list[str]) -> _Found:
+        words = ((NAMESPACE, namespace.get(key.annotation)), (INSTALLATION, installation.get(key.name)))
+        return _first_good(key, words, faults, [])
+
     key = BY_NAME["default-inbound-policy"]
+    unreadable: list[str] = []
     policy, origin = found[key.name]
-    if origin != POD:
+    bound, setter = above(key, unreadable)
+    if origin == POD:
+        yield from unreadable
+        if inbound_policy.weakens(policy, bound):
+            expected = f"expected nobody let in beyond {bound!r} (from the {setter})"
+            yield annotations.bad_value(key, policy, expected)
+    if bound == inbound_policy.OPEN:
         return
-    above = ((NAMESPACE, namespace.get(key.annotation)), (INSTALLATION, installation.get(key.name)))
-    bound, setter = _first_good(key, above, [], [])
-    if inbound_policy.weakens(policy, bound):
-        expected = f"expected nobody let in beyond {bound!r} (from the {setter})"
-        faults.append(annotations.bad_value(key, policy, expected))
+    for name, beyond in _SKIPS:
+        skipped, origin = found[name]
+        if origin == POD and (more := ", ".join(map(str, beyond(skipped, above(BY_NAME[name], []).value)))):
+            expected = f"expected no more than its namespace's, for it skips the policy {bound!r} (from the {setter})"
+            yield annotations.bad_value(BY_NAME[name], more, expected)
+
+
+_SKIPS: Final[tuple[tuple[str, Callable[[Any, Any], Iterable[object]]], ...]] = (
+    ("skip-inbound-ports", inbound_policy.ports_beyond),
+    ("skip-inbound-subnets", inbound_policy.subnets_beyond),
+)
+"""Settings that take connections to the pod away from its proxy, and what of one goes beyond another."""
 
 
 def _limit_below_request(request: str, limit: str, found: dict[str, _Found]) -> str | None:

@@ -8,6 +8,7 @@ import pytest
 from injector.inject.decision import SkipReason
 from injector.inject.model import Json, Namespace
 from injector.inject.review import Injected, Skipped
+from injector.inject.uninject import uninject
 from tests.inject.objects import (
     INSTALLATION,
     annotated,
@@ -167,7 +168,8 @@ class TestVolumes:
         (fault,) = faults(subject)
         assert fault.reason == "counterfeit-volume"
         assert fault.message == (
-            f"volume '{volume['name']}' is not the one that the mesh adds; the name is the mesh's: remove or rename it"
+            f"volume '{volume['name']}' is not the one that the mesh adds; the name is the mesh's: remove or rename "
+            "it, or run `injector uninject` on the manifest if another release of the mesh injected it"
         )
 
     @pytest.mark.parametrize(
@@ -179,6 +181,14 @@ class TestVolumes:
         token = named(patched["spec"]["volumes"], "injector-token")
         token["projected"]["sources"][0]["serviceAccountToken"][field] = value
         assert reasons(patched) == ["counterfeit-volume"]
+
+    def test_what_an_earlier_release_added_is_refused_and_uninjected_and_then_taken(self) -> None:
+        patched = injected(pod())
+        identity, token = patched["spec"]["volumes"]
+        identity["emptyDir"]["sizeLimit"] = "1Mi"
+        del token["projected"]["sources"][1]
+        assert reasons(patched) == ["counterfeit-volume"] * 2
+        assert injected(uninject(patched)) == injected(pod())
 
     def test_twice_the_same_is_one_too_many(self) -> None:
         patched = injected(pod())

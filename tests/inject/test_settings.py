@@ -70,7 +70,7 @@ def test_a_bad_value_on_the_pod_is_a_fault_that_names_key_value_and_expectation(
     assert resolution.warnings == ()
 
 
-@pytest.mark.parametrize("key", SETTINGS, ids=lambda key: key.name)
+@pytest.mark.parametrize("key", [key for key in SETTINGS if not key.guards], ids=lambda key: key.name)
 def test_a_bad_value_on_the_namespace_is_a_warning_and_the_next_word_counts(key: Key) -> None:
     _, _, installation = three_values(key)
     resolution = word_on(key, None, "no such value!", installation)
@@ -87,9 +87,17 @@ def test_a_bad_value_on_the_namespace_does_not_matter_where_the_pod_has_its_own_
     assert (resolution.settings.log_level, resolution.faults, resolution.warnings) == ("debug", (), ())
 
 
+def test_a_bad_value_on_the_namespace_where_the_key_guards_is_a_fault() -> None:
+    (key,) = (key for key in SETTINGS if key.guards)
+    resolution = word_on(key, None, "no such value!", "deny")
+    (fault,) = resolution.faults
+    assert fault.endswith("got 'no such value!' on the namespace; its pods are refused until that is corrected")
+    assert resolution.warnings == ()
+
+
 def test_all_bad_values_of_a_pod_are_told_at_once() -> None:
     bad = {key.annotation: "no such value!" for key in SETTINGS}
-    assert len(resolve(bad, bad, {}).faults) == len(SETTINGS)
+    assert len(resolve(bad, {}, {}).faults) == len(SETTINGS)
 
 
 def test_an_empty_text_is_a_word_too() -> None:
