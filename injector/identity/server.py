@@ -16,6 +16,7 @@ from injector.identity.limits import MOST_REVIEWS, Limits
 from injector.identity.refusals import Reason, Refused
 from injector.identity.requests import key_of
 from injector.runtime.errors import StartupError
+from injector.runtime.tls import insist_on_tls_1_3
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +68,7 @@ class IdentityServer:
         metrics: IdentityMetrics,
         now: Callable[[], datetime],
     ) -> None:
+        insist_on_tls_1_3()
         self._reviewer = reviewer
         self._signer = signer
         self._lifetime = lifetime
