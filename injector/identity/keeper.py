@@ -11,8 +11,7 @@ import structlog
 from injector.identity import objects
 from injector.identity.objects import REQUEST_CONFIG_MAP, Asked
 from injector.identity.plan import Step, plan
-from injector.kube.errors import Conflict, KubeError
-from injector.kube.informer import Informer, Selection
+from injector.kube.errors import Conflict, KubeError, NotFound
 from injector.kube.resources import CONFIG_MAPS, SECRETS
 from injector.pace import Backoff
 from injector.pki import issuer_request, new_key
@@ -46,20 +45,11 @@ class Keeper:
         self._issuer = issuer
         self._changed = changed
         self._now = now
-        self._request: Informer[Asked] = Informer(
-            kube,
-            Selection.one(CONFIG_MAPS, name=REQUEST_CONFIG_MAP, namespace=namespace),
-            objects.read_asked,
-            lambda *_: changed.set(),
-        )
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._request.run())
-            await self._request.wait_synced()
-            await self._issuer.wait_synced()
-            await self._keep()
+        await self._issuer.wait_synced()
+        await self._keep()
 
     async def _keep(self) -> None:
         backoff = Backoff(base=0.5, cap=15.0)
@@ -82,13 +72,21 @@ class Keeper:
     async def _advance(self) -> float:
         """One step if one is due; how long to sleep if nothing changes."""
         now = self._now()
-        asked = self._request.items.get((self._namespace, REQUEST_CONFIG_MAP), Asked())
+        asked = await self._asked()
         found = plan(self._issuer.kept, self._issuer.public, asked, now)
         if found.step is None:
             return max(0.0, (found.again - now).total_seconds())
         await self._take(found.step, asked, now)
         log.info("step taken", step=found.step.value)
         return AFTER_STEP_SECONDS
+
+    async def _asked(self) -> Asked:
+        try:
+            return objects.read_asked(
+                await self._kube.get(CONFIG_MAPS, namespace=self._namespace, name=REQUEST_CONFIG_MAP)
+            )
+        except NotFound:
+            return Asked()
 
     async def _take(self, step: Step, asked: Asked, now: datetime) -> None:
         kept, public = self._issuer.kept, self._issuer.public
