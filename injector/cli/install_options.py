@@ -31,6 +31,7 @@ class FailurePolicy(StrEnum):
 _IMAGES: Final = "Images"
 _REVIEWS: Final = "Reviews"
 _PODS: Final = "What pods get"
+_IDENTITY: Final = "Identity"
 _PORTS: Final = {"min": 1, "max": 65535}
 
 
@@ -79,5 +80,22 @@ Default: TypeAlias = Annotated[
 ]
 ExtraEnv: TypeAlias = Annotated[
     list[str] | None, _option(_PODS, "Environment variable for every proxy. Repeatable.", metavar="NAME=VALUE")
+]
+TrustDomain: TypeAlias = Annotated[
+    str | None,
+    _option(
+        _IDENTITY,
+        "First part of every identity: spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT. To change it later is to "
+        "distrust every running pod until it restarts.",
+    ),
+]
+Network: TypeAlias = Annotated[
+    list[str] | None,
+    _option(
+        _IDENTITY,
+        "A range of the cluster's pods or Services, such as 10.244.0.0/16. Without any they are read from the cluster. "
+        "Repeatable.",
+        metavar="CIDR",
+    ),
 ]
 OutputOption: TypeAlias = Annotated[Objects, typer.Option("--output", "-o", help="How to print the objects.")]

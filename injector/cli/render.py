@@ -52,6 +52,8 @@ class InstallSettings:
     proxy_uid: int | None = None
     extra_env: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, str] = field(default_factory=dict)
+    trust_domain: str | None = None
+    networks: tuple[str, ...] = ()
 
 
 def render(manifests: list[Document], settings: InstallSettings) -> list[Document]:
@@ -121,6 +123,8 @@ def _apply_installation(rendered: list[Document], settings: InstallSettings) -> 
         ("imagePullPolicy", settings.image_pull_policy),
         ("imagePullSecret", settings.image_pull_secret),
         ("proxyUid", settings.proxy_uid),
+        ("trustDomain", settings.trust_domain),
+        ("networks", list(settings.networks) or None),
     ):
         if value is not None:
             mapping[key] = value

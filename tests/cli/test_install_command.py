@@ -9,7 +9,7 @@ import pytest
 
 from injector.cli.documents.read import read_documents
 from injector.cli.manifests import find, load_manifests
-from injector.cli.render import CHECKSUM, INSTALLATION_KEY, InstallSettings, render
+from injector.cli.render import CHECKSUM, DEPLOYMENTS, INSTALLATION_KEY, InstallSettings, render
 from injector.inject.installation import Installation
 from tests.cli.conftest import Run
 
@@ -79,7 +79,7 @@ def test_images(run: Run) -> None:
     assert settings(documents).proxy_image == f"r.example.com:5000/mesh/proxy:9@{DIGEST}"
     assert settings(documents).image_pull_policy == "Always"
     assert settings(documents).image_pull_secret == "pull"
-    for name in ("injector-webhook", "injector-controller"):
+    for name in DEPLOYMENTS:
         pod = find(documents, "Deployment", name)["spec"]["template"]["spec"]
         assert pod["imagePullSecrets"] == [{"name": "pull"}]
         assert pod["containers"][0]["image"] == f"r.example.com:5000/mesh/controller:9@{DIGEST}"
@@ -88,13 +88,20 @@ def test_images(run: Run) -> None:
     assert listed.out.splitlines() == [f"r.example.com:5000/mesh/{name}:9@{DIGEST}" for name in ("controller", "proxy")]
 
 
+def test_whom_the_mesh_trusts_and_where_it_ends(run: Run) -> None:
+    options = ["--trust-domain", "mesh.example", "--network", "10.0.0.0/8", "--network", "fd00::/8"]
+    given = settings(installed(run, *options))
+    assert (given.trust_domain, given.networks) == ("mesh.example", ("10.0.0.0/8", "fd00::/8"))
+    assert (settings(installed(run)).trust_domain, settings(installed(run)).networks) == ("cluster.local", ())
+
+
 def test_settings_of_pods_and_a_checksum_that_rolls_them_out(run: Run) -> None:
     documents = installed(run, "--default", "log-level=debug", "--extra-env", "A=b=c", "--proxy-uid", "77")
     assert settings(documents).defaults == {"log-level": "debug"}
     assert settings(documents).extra_env == {"A": "b=c"}
     assert settings(documents).proxy_uid == 77
     text = find(documents, "ConfigMap", "injector-installation")["data"][INSTALLATION_KEY]
-    for name in ("injector-webhook", "injector-controller"):
+    for name in DEPLOYMENTS:
         annotations = find(documents, "Deployment", name)["spec"]["template"]["metadata"]["annotations"]
         assert annotations[CHECKSUM] == hashlib.sha256(text.encode()).hexdigest()
     assert find(load_manifests(), "ConfigMap", "injector-installation")["data"][INSTALLATION_KEY] != text
@@ -138,9 +145,13 @@ def test_every_fault_at_once(run: Run) -> None:
     result = run(
         "install", "--registry", "a b", "--tag", "-", "--proxy-digest", "x", "--webhook-port", "8080",
         "--extra-env", "LD_PRELOAD=x", "--default", "nope=1", "--proxy-uid", "0",
+        "--trust-domain", "A", "--network", "1",
     )  # fmt: skip
     assert (result.code, result.out) == (2, "")
-    for part in ("--registry", "--tag", "--proxy-digest", "--webhook-port", "LD_PRELOAD", "defaults.nope", "proxyUid"):
+    for part in (
+        "--registry", "--tag", "--proxy-digest", "--webhook-port", "LD_PRELOAD", "defaults.nope", "proxyUid",
+        "trustDomain", "networks",
+    ):  # fmt: skip
         assert part in result.err
 
 

@@ -165,11 +165,13 @@ def test_nothing_bypasses_the_mesh_by_default() -> None:
 def test_whatever_bypasses_the_mesh_is_told_with_who_said_so() -> None:
     pod = annotated(skip_inbound_ports="9000-9010", skip_outbound_subnets="10.0.0.0/8,fd00::/8")
     namespace = annotated(skip_outbound_ports="25", skip_inbound_subnets="192.0.2.1")
-    through = "do not pass through the proxy"
-    assert resolve(pod, namespace, {"opaque-ports": "3306"}).settings.bypasses() == [
+    through, unknown = "do not pass through the proxy", "while discovery does not answer, all new destinations"
+    installation = {"opaque-ports": "3306", "unknown-destinations": "pass"}
+    assert resolve(pod, namespace, installation).settings.bypasses() == [
         f"connections to its ports 9000-9010 {through} (injector.mesh/skip-inbound-ports, set by the pod)",
         f"connections to ports 25 elsewhere {through} (injector.mesh/skip-outbound-ports, set by the namespace)",
         f"connections from 192.0.2.1/32 {through} (injector.mesh/skip-inbound-subnets, set by the namespace)",
         f"connections to 10.0.0.0/8, fd00::/8 {through} (injector.mesh/skip-outbound-subnets, set by the pod)",
+        f"{unknown} are reached as plain bytes (injector.mesh/unknown-destinations, set by the installation)",
         "on ports 3306 only bytes are seen, not requests (injector.mesh/opaque-ports, set by the installation)",
     ]

@@ -36,6 +36,8 @@ def run(
     proxy_uid: options.ProxyUid = None,
     default: options.Default = None,
     extra_env: options.ExtraEnv = None,
+    trust_domain: options.TrustDomain = None,
+    network: options.Network = None,
     output: options.OutputOption = options.Objects.YAML,
 ) -> None:
     """Print the objects that make up the mesh, for `kubectl apply -f -`.
@@ -62,6 +64,8 @@ def run(
         proxy_uid=proxy_uid,
         defaults=key_values("--default", default),
         extra_env=key_values("--extra-env", extra_env),
+        trust_domain=trust_domain,
+        networks=tuple(network or ()),
     )
     try:
         rendered = render(load_manifests(), settings)
