@@ -114,7 +114,7 @@ class Issuer:
 
     def _heard(self, *_: object) -> None:
         faults = self.faults()
-        if faults != self._said:
+        if self._secret.synced and self._config_map.synced and faults != self._said:
             self._said = faults
             for fault in faults:
                 log.warning("no certificate can be signed", fault=fault)
