@@ -31,6 +31,7 @@ EPILOG = """\
   webhook   reviews a second and CPU a review over TLS, by pod size and clients, beside a bare FastAPI route
   tcp       throughput, CPU, latency and connection set-up: unmeshed, through two proxies, through two HAProxies
   memory    what a proxy occupies idle and with 1,000 idle connections, beside HAProxy
+  discovery 2,000 proxies' streams on one core: a rolling deployment, everybody reconnecting, a scan
   start     from a pod's create request to Ready: unmeshed, with no-op containers, meshed
   all       these, one after the other
 
@@ -77,10 +78,17 @@ def _start(*, quick: bool) -> Report:
         return summary.summarise(asyncio.run(starts()))
 
 
+def _discovery(*, quick: bool) -> Report:
+    from benches.discovery import measure, summary
+
+    return summary.summarise(measure.measure(quick=quick))
+
+
 MEASUREMENTS: dict[str, Callable[..., Report]] = {
     "webhook": _webhook,
     "tcp": _tcp,
     "memory": _memory,
+    "discovery": _discovery,
     "start": _start,
 }
 

@@ -62,11 +62,11 @@ def running(
 ) -> Iterator[Child]:
     """The command while the block runs; afterwards it is asked to end (SIGTERM), then killed.
 
-    On a `core` it has that core to itself: see `_alone_on`.
+    On a `core` it has that core to itself: see `alone_on`.
     """
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"{name.replace(' ', '-')}.log"
-    words = [*_alone_on(core), *map(str, command)]
+    words = [*alone_on(core), *map(str, command)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})}
@@ -77,7 +77,7 @@ def running(
         _stop(process)
 
 
-def _alone_on(core: int | None) -> list[str]:
+def alone_on(core: int | None) -> list[str]:
     """Words that start a command on one core before everything else there, as if nothing else were.
 
     Real-time (SCHED_RR, sched(7)): next to ordinary programs a server's p99 is their time slices, some ms, and not its
@@ -105,7 +105,7 @@ def output_of(
     seconds: float = 120.0,
 ) -> str:
     """Run to the end, given a standard input, and return standard output; failure is an error with its words."""
-    words = [*_alone_on(core), *map(str, command)]
+    words = [*alone_on(core), *map(str, command)]
     environment = {**os.environ, **(env or {})}
     try:
         done = subprocess.run(

@@ -10,6 +10,7 @@ from injector.cli.commands import (
     check,
     controller,
     disable,
+    discovery,
     enable,
     explain,
     identity,
@@ -45,7 +46,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (install, check, enable, disable, inject, uninject, uninstall, webhook, controller, version):
+for command in (install, check, enable, disable, inject, uninject, uninstall, webhook, controller, discovery, version):
     app.command(name=command.NAME, help=paragraphs(command.run.__doc__), epilog=command.EXAMPLES)(command.run)
 app.add_typer(explain.app, name=explain.NAME)
 app.add_typer(identity.app, name=identity.NAME)

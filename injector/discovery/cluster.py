@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from injector.discovery.records import project_node, project_pod, project_service, project_slice
 from injector.kube.informer import Informer, Selection
 from injector.kube.resources import CONFIG_MAPS, ENDPOINT_SLICES, NODES, PODS, SERVICES
-from injector.pki import read_bundle
+from injector.pki import fingerprint, read_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,11 +32,12 @@ SERVED: Final = "kubernetes.io/service-name"
 def project_issuer(item: Object) -> bytes | None:
     """Fingerprint (SHA-256 of the DER form) of the issuer that is wanted; None while there is none."""
     found = read_bundle((item.get("data") or {}).get(ISSUER_KEY, "").encode())
-    return bytes.fromhex(found[0].id) if found else None
+    return fingerprint(found[0]) if found else None
 
 
 class Cluster:
-    """Keeps `index` and tells `board`. `on_parameters` is called when the parameters of some streams have changed."""
+    """Keeps `index` and tells `board`. `on_parameters` is called when the parameters of some streams have changed,
+    `on_issuer` with the fingerprint of the issuer that is wanted from now on (b"": no wish)."""
 
     def __init__(
         self,
@@ -45,10 +46,12 @@ class Cluster:
         index: Index,
         board: Board,
         on_parameters: Callable[[], None],
+        on_issuer: Callable[[bytes], None],
     ) -> None:
         self._index = index
         self._board = board
         self._on_parameters = on_parameters
+        self._on_issuer_wanted = on_issuer
         self.issuer = b""
         one = Selection.one(CONFIG_MAPS, name=IDENTITY_CONFIG_MAP, namespace=system_namespace)
         self.informers: dict[str, Informer[Any]] = {
@@ -86,4 +89,5 @@ class Cluster:
 
     def _on_issuer(self, _: Key, __: bytes | None, new: bytes | None) -> None:
         self.issuer = new or b""
+        self._on_issuer_wanted(self.issuer)
         self._on_parameters()

@@ -43,20 +43,17 @@ class Proxy:
 
 
 class Fleet:
-    """`meshed_pods` says how many pods of a namespace have our sidecar."""
+    """`meshed_pods` says how many pods of a namespace have our sidecar; `own` is what a report says of this process,
+    which is first in each: a rotation waits for discovery as it waits for proxies."""
 
-    def __init__(self, meshed_pods: Callable[[str], int]) -> None:
+    def __init__(self, meshed_pods: Callable[[str], int], own: Callable[[], pb.ReportResponse.Proxy]) -> None:
         self._meshed_pods = meshed_pods
+        self._own = own
         self._proxies: dict[tuple[Identity, str], Proxy] = {}
         self._of_namespace: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._proxies)
-
-    @property
-    def proxies(self) -> list[Proxy]:
-        """All of them, at this moment."""
-        return list(self._proxies.values())
 
     def has_room(self, namespace: str) -> bool:
         """Whether one more stream of the namespace may be opened."""
@@ -86,7 +83,8 @@ class Fleet:
 
     def report(self) -> Iterator[bytes]:
         """The contract's parts of a report."""
-        proxies = self.proxies
+        yield pb.ReportResponse(proxies=[self._own()]).SerializeToString()
+        proxies = list(self._proxies.values())
         for start in range(0, len(proxies), REPORTED_AT_ONCE):
             part = pb.ReportResponse()
             for proxy in proxies[start : start + REPORTED_AT_ONCE]:

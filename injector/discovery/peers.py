@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from injector.discovery.model import Identity
+from injector.pki import SpiffeId
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -13,13 +13,11 @@ if TYPE_CHECKING:
 SPIFFE_PROPERTY: Final = "peer_spiffe_id"
 """gRPC's property of a verified peer whose certificate has exactly one URI, and that a SPIFFE ID; else it is absent."""
 
-_ID: Final = re.compile(r"spiffe://([a-z0-9._-]{1,255})/ns/([a-z0-9-]{1,63})/sa/([a-z0-9.-]{1,253})")
-
 
 def identity(authenticated: Mapping[str, Iterable[bytes]], trust_domain: str) -> Identity | None:
     """The peer of a connection by its authentication context; None where it is nobody of this trust domain."""
     for uri in authenticated.get(SPIFFE_PROPERTY, ()):
-        parsed = _ID.fullmatch(uri.decode("utf-8", "replace"))
-        if parsed is not None and parsed[1] == trust_domain:
-            return Identity(parsed[2], parsed[3])
+        parsed = SpiffeId.parse(uri.decode("utf-8", "replace"))
+        if parsed is not None and parsed.trust_domain == trust_domain:
+            return Identity(parsed.namespace, parsed.service_account)
     return None

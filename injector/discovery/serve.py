@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from injector import __version__
+from injector.api import mesh_pb2 as pb
 from injector.discovery.board import Board
 from injector.discovery.cluster import Cluster
 from injector.discovery.fleet import Fleet
@@ -14,32 +18,42 @@ from injector.discovery.following import Parameters
 from injector.discovery.index import Index
 from injector.discovery.metrics import DiscoveryMetrics
 from injector.discovery.server import DiscoveryServer
-from injector.discovery.watch import Surroundings
+from injector.discovery.watch import SLICE_SECONDS, Surroundings
+from injector.kube.client import connect
 from injector.pace import TokenBucket
-from injector.runtime import admin
+from injector.pki import SpiffeId
+from injector.runtime import admin, logs
+from injector.runtime.certified import Certified
+from injector.runtime.lifecycle import Lifecycle, raise_descriptor_limit
 from injector.runtime.limits import ADMIN
-from injector.runtime.listener import Listener
+from injector.runtime.listener import Listener, bind
 from injector.runtime.metrics import new_registry
+from injector.runtime.settings import read_installation
 from injector.runtime.turns import Turns
 
 if TYPE_CHECKING:
-    import socket
-
     import grpc
 
     from injector.discovery.config import DiscoveryConfig
     from injector.kube.client import KubeClient
-    from injector.runtime.lifecycle import Lifecycle
 
+ACCOUNT = "injector-discovery"
+"""Our ServiceAccount: proxies accept no other at the other end."""
 # A namespace that is refused over and over is logged, not allowed to fill the disk.
 LOGGED_PER_SECOND = 10.0
 LOGGED_BURST = 100.0
+
+# A full collection looks at every object, a million with 2,000 streams: 200 ms in which nobody is answered, and
+# Python's own thresholds bring it about with every scan. What was read at the start is taken out of its sight, young
+# objects are collected in portions of at most 50,000 (2 ms), and full ones are left to the rarest of needs: a stream
+# leaves no cycles behind (a test holds that), so there is nothing for them to find.
+COLLECTOR_THRESHOLDS = (10_000, 5, 1000)
 
 log = structlog.get_logger(__name__)
 
 
 class Certificate(Protocol):
-    """The process's own certificate and whom it trusts."""
+    """The process's own certificate and whom it trusts (`injector.runtime.certified.Certified` is one)."""
 
     @property
     def expiry(self) -> float:
@@ -51,8 +65,33 @@ class Certificate(Protocol):
     async def wait(self) -> None:
         """Return once there is one."""
 
+    def trust(self) -> pb.Trust:
+        """The same, as a rotation has to know it."""
+
+    def wish(self, issuer: bytes) -> None:
+        """A certificate of the issuer with this fingerprint is wanted (b"": no wish)."""
+
     def server_credentials(self) -> grpc.ServerCredentials:
         """Credentials that always serve the newest, and demand one of the client."""
+
+
+async def serve(config: DiscoveryConfig) -> None:
+    """Tell proxies where to go until a signal; raises `StartupError` for settings that cannot work."""
+    logs.configure(config.log_level, config.log_format)
+    installation = read_installation(config.installation)
+    raise_descriptor_limit()
+    admin_socket = bind(config.host, config.admin_port)
+    subject = SpiffeId(installation.trust_domain, config.system_namespace, ACCOUNT)
+    certified = Certified(config.token_directory, config.identity_address, subject)
+    async with connect(kubeconfig=config.kubeconfig, context=config.context) as kube, Lifecycle() as life:
+        discovery = Discovery(kube, config, installation.trust_domain, certified, admin_socket)
+        discovery.start(life)
+        life.background(certified.run())
+        log.info("discovery started", admin_port=discovery.administration.port)
+        await life.until_stopped()
+        log.info("draining", seconds=config.drain_delay_seconds)
+        await discovery.drain()
+    log.info("discovery stopped")
 
 
 class Discovery:
@@ -76,11 +115,11 @@ class Discovery:
         self._leaving = False
         self._index = Index()
         self._board = Board(self._index.resolve, loop.call_soon, loop.time)
-        self._fleet = Fleet(self._index.meshed_pods)
+        self._fleet = Fleet(self._index.meshed_pods, self._own)
         shared = Surroundings(
             board=self._board,
             fleet=self._fleet,
-            turns=Turns(),
+            turns=Turns(SLICE_SECONDS),
             metrics=self._metrics,
             trust_domain=trust_domain,
             parameters=self._parameters,
@@ -89,7 +128,12 @@ class Discovery:
         )
         self._server = DiscoveryServer(shared, config.system_namespace)
         self._cluster = Cluster(
-            kube, config.system_namespace, self._index, self._board, self._server.refresh_parameters
+            kube,
+            config.system_namespace,
+            self._index,
+            self._board,
+            on_parameters=self._server.refresh_parameters,
+            on_issuer=certificate.wish,
         )
         self.administration = Listener(admin_socket, admin.build(registry, self._not_ready, self._refresh), ADMIN)
 
@@ -101,6 +145,9 @@ class Discovery:
 
     async def _open(self) -> None:
         await self._synced.wait()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*COLLECTOR_THRESHOLDS)
         await self._certificate.wait()
         port = self._server.bind(self._config.host, self._config.port, self._certificate.server_credentials())
         await self._server.start()
@@ -116,6 +163,15 @@ class Discovery:
 
     def _parameters(self, node: str) -> Parameters:
         return Parameters(self._index.zone(node), self._cluster.issuer, self._config.renew_within_seconds)
+
+    def _own(self) -> pb.ReportResponse.Proxy:
+        """What a report says of this process, in a proxy's terms."""
+        return pb.ReportResponse.Proxy(
+            namespace=self._config.system_namespace,
+            pod=socket.gethostname(),  # in a pod the pod's name
+            proxy_version=__version__,
+            trust=self._certificate.trust(),
+        )
 
     def _not_ready(self) -> list[str]:
         unread = [kind for kind, informer in self._cluster.informers.items() if not informer.synced]

@@ -42,9 +42,12 @@ OPTIONS: Final = (
     ("grpc.http2.lookahead_bytes", 64 * KIB),
     # A proxy has one stream; a second one while it changes over.
     ("grpc.max_concurrent_streams", 4),
+    # Calls that have arrived and not been taken yet, because others are being answered. From 1,000 on gRPC would turn
+    # away some, by lot, as cancelled: 2,000 proxies that come at once would be told to come again.
+    ("grpc.server.max_pending_requests", 10_000),
+    ("grpc.server.max_pending_requests_hard_limit", 20_000),
     # A client that does not finish its handshake holds a descriptor; the default is two minutes. Not too soon, either:
-    # 2,000 proxies that come at once are waited for at their first frames, for some seconds, while the first of them
-    # are answered already, and one that is turned away only comes back.
+    # when thousands come at once the last of them waits some seconds for its turn.
     ("grpc.server_handshake_timeout_ms", 30 * SECOND),
     # A pod that vanished without a word is noticed within 80 s of silence.
     ("grpc.keepalive_time_ms", MINUTE),

@@ -26,9 +26,11 @@ REMEMBERED_SOURCES = 4096
 
 
 class Turns:
-    """Runs work in fair order; without contention, at once and in place."""
+    """Runs work in fair order; without contention, at once and in place. `slice_seconds` is what may be spent between
+    two looks at the sockets."""
 
-    def __init__(self) -> None:
+    def __init__(self, slice_seconds: float = SLICE_SECONDS) -> None:
+        self._slice_seconds = slice_seconds
         self._used: dict[str, float] = {}
         self._floor = 0.0
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
@@ -38,7 +40,7 @@ class Turns:
     async def run(self, source: str, work: Callable[[], T], *, also: float = 0.0) -> T:
         """Run `work` when it is this source's turn; its result or exception. `also` are seconds that follow from it
         elsewhere, such as the sending of what it made, and cost the source as much."""
-        if self._waiting or self._spent >= SLICE_SECONDS:
+        if self._waiting or self._spent >= self._slice_seconds:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.setdefault(source, deque()).append(turn)
             self._schedule()

@@ -2,6 +2,9 @@
 
 import pytest
 
+from benches.discovery import summary as discovery_summary
+from benches.discovery.measure import Figures as DiscoveryFigures
+from benches.discovery.measure import Rollout
 from benches.memory import summary as memory_summary
 from benches.memory.measure import Figures as MemoryFigures
 from benches.processes import Memory
@@ -64,3 +67,18 @@ def test_webhook_aims_are_of_the_small_pod_at_most_clients() -> None:
     assert linear.measured == pytest.approx(0, abs=1e-6)
     assert "0.20 ms + 3.9 µs per KiB" in linear.what
     assert report.tables[0].rows[0][-1] == "2"  # half as much CPU in the bare route
+
+
+def test_discovery_is_held_to_the_slowest_of_its_writes() -> None:
+    found = DiscoveryFigures(
+        synced=3.0, memory_synced=120 * MIB, settled=6.0, settled_cpu=5.8, memory_settled=340 * MIB
+    )
+    found.usual = Rollout(31, last=[0.006] * 19 + [0.5], each=[0.005] * 100, server_cpu_seconds=0.1)
+    found.common = Rollout(2000, last=[0.1] * 19 + [1.2], each=[0.09] * 100, server_cpu_seconds=4.6)
+    found.reconnected, found.restarted = 4.4, 31.0
+    found.probe, found.probe_under_scan = {"p50": 0.0002, "p99": 0.0005}, {"p50": 0.0003, "p99": 0.0009}
+    report = discovery_summary.summarise(found)
+    assert [aim.met for aim in report.aims] == [True, False, True, False, True]
+    assert report.tables[0].rows[1] == ["2,000", "100", "1,200", "90", "90", "4.6"]
+    assert report.tables[1].rows[0] == ["started, everything read", "3", "-", "120"]
+    assert report.tables[2].rows[1] == ["beside a scan", "0.3", "0.9"]

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from injector.pki import SpiffeId
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -62,6 +64,22 @@ class Root:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         return Leaf(pem, private)
+
+    def sign(self, asked: x509.CertificateSigningRequest) -> x509.Certificate:
+        """What was asked for, for an hour."""
+        public = asked.public_key()
+        assert isinstance(public, ec.EllipticCurvePublicKey)
+        names = asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        parsed = SpiffeId.parse(names.get_values_for_type(x509.UniformResourceIdentifier)[0])
+        assert parsed is not None
+        all_names = x509.SubjectAlternativeName([*names, x509.DNSName(parsed.dns_name or "")])
+        builder = self._builder(x509.Name([]), public, timedelta(hours=1))
+        return builder.add_extension(all_names, critical=True).sign(self.key, hashes.SHA256())
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the DER form."""
+        return self.certificate.fingerprint(hashes.SHA256())
 
     def pod(self, namespace: str, account: str) -> Leaf:
         """What the issuer would give a pod."""

@@ -21,7 +21,7 @@ from injector.discovery.fleet import Fleet
 from injector.discovery.following import Parameters
 from injector.discovery.metrics import DiscoveryMetrics, Reason
 from injector.discovery.server import DiscoveryServer
-from injector.discovery.watch import Surroundings
+from injector.discovery.watch import SLICE_SECONDS, Surroundings
 from injector.pace import TokenBucket
 from injector.runtime.turns import Turns
 from tests.discovery.certificates import SERVER_NAME, Leaf, Root, channel_credentials, server_credentials
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
 ISSUER = bytes(range(32))
+OWN = pb.ReportResponse.Proxy(namespace="injector-system", pod="injector-discovery-a")
 
 
 def address(ip: str, port: int) -> pb.Address:
@@ -173,14 +174,14 @@ async def served() -> AsyncIterator[Served]:
     cluster, registry, loop = Cluster(), CollectorRegistry(), asyncio.get_running_loop()
     index = cluster.index
     board = Board(index.resolve, loop.call_soon, loop.time)
-    fleet = Fleet(index.meshed_pods)
+    fleet = Fleet(index.meshed_pods, lambda: OWN)
     synced = asyncio.Event()
     synced.set()
     parameters = [Parameters("zone-a", ISSUER, 600)]
     shared = Surroundings(
         board=board,
         fleet=fleet,
-        turns=Turns(),
+        turns=Turns(SLICE_SECONDS),
         metrics=DiscoveryMetrics(registry),
         trust_domain="cluster.local",
         parameters=lambda _: parameters[0],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import weakref
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +15,12 @@ from grpc import aio
 
 from injector.api import mesh_pb2 as pb
 from injector.api import methods
+from injector.discovery import watch
 from injector.discovery.fleet import SPARE_STREAMS, Proxy
 from injector.discovery.following import MOST_DESTINATIONS, Parameters
 from injector.discovery.model import Identity
 from tests.discovery.certificates import Root, spiffe
-from tests.discovery.conftest import ISSUER, address, subscribe, unsubscribe
+from tests.discovery.conftest import ISSUER, OWN, address, subscribe, unsubscribe
 from tests.discovery.objects import endpoint, endpoint_slice, pod, service
 from tests.kube.fake import until
 
@@ -336,6 +339,30 @@ async def test_nothing_is_left_of_a_stream_that_ends(served: Served) -> None:
         await until(lambda: (len(served.board), len(served.fleet)) == (0, 0))
 
 
+async def test_a_stream_leaves_no_cycles_behind(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: weakref.WeakSet[Any] = weakref.WeakSet()
+    create = watch.Watch.__init__
+
+    def created(self: watch.Watch, *arguments: Any) -> None:
+        alive.add(self)
+        create(self, *arguments)
+
+    monkeypatch.setattr(watch.Watch, "__init__", created)
+    gc.disable()
+    try:
+        for last in ("nothing", "half-close", "nonsense"):
+            async with served.proxy() as proxy:
+                await proxy.send(subscribe(WEB))
+                await proxy.destination()
+                if last == "half-close":
+                    await proxy.call.done_writing()
+                elif last == "nonsense":
+                    await proxy.send(subscribe(pb.Address()))
+        await until(lambda: not alive)
+    finally:
+        gc.enable()
+
+
 async def test_draining_ends_every_stream_well_and_one_after_the_other(served: Served) -> None:
     loop = asyncio.get_running_loop()
     async with contextlib.AsyncExitStack() as stack:
@@ -365,7 +392,8 @@ async def test_the_controller_and_nobody_else_hears_of_the_fleet(served: Served)
         assert told["web-a"] == pb.ReportResponse.Proxy(
             namespace="shop", pod="web-a", pod_uid="uid-web-a", proxy_version="0.1.0", trust=trust
         )
-        assert set(told) == {"web-a", "vault-a"}
+        assert next(iter(told)) == OWN.pod
+        assert set(told) == {OWN.pod, "web-a", "vault-a"}
         await proxy.send(pb.WatchRequest(trust=later))
         async with asyncio.timeout(5):
             while later not in [one.trust for one in await served.report(controller)]:
@@ -379,6 +407,6 @@ async def test_the_controller_and_nobody_else_hears_of_the_fleet(served: Served)
 
 async def test_a_large_fleet_is_reported_in_parts(served: Served) -> None:
     fill(served, "shop", 1201)
-    assert len(await served.report(served.root.pod("injector-system", "injector-controller"))) == 1201
+    assert len(await served.report(served.root.pod("injector-system", "injector-controller"))) == 1202
     sizes = [len(pb.ReportResponse.FromString(part).proxies) for part in served.fleet.report()]
-    assert sizes == [500, 500, 201]
+    assert sizes == [1, 500, 500, 201]
