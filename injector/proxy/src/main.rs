@@ -1,4 +1,4 @@
-//! What the process does, in order: parse, build, announce, run, drain.
+//! What the process does, in order: parse, build, run (which waits for a certificate first), drain.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -31,7 +31,6 @@ fn run(started: Instant) -> ExitCode {
         Ok(proxy) => proxy,
         Err(fault) => return cli::fail(cli::EXIT_UNAVAILABLE, &[fault]),
     };
-    proxy.announce();
     match proxy.run(drain::terminated()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => cli::fail(cli::EXIT_UNAVAILABLE, &[fault]),

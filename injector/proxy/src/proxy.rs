@@ -1,17 +1,19 @@
-//! The sidecar as a whole: built once, announced, run until asked to end.
+//! The sidecar as a whole: built once, certified, announced, run until asked to end.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
 use tracing::info;
 
 use crate::admin::{self, Admin};
-use crate::config::{ADMIN_PORT, Config, INBOUND_PORT, OUTBOUND_PORT};
+use crate::config::{ADMIN_PORT, Config, INBOUND_PORT, OUTBOUND_PORT, Pod};
 use crate::dial::Dials;
 use crate::drain;
+use crate::identity::{self, Established, IdentityMetrics, Seeker};
 use crate::listen::{At, bind};
 use crate::metrics::{Exposition, WorkerMetrics};
 use crate::orig_dst::original_destination;
@@ -25,12 +27,19 @@ pub struct Proxy {
     runtime: Runtime,
     admin: Vec<std::net::TcpListener>,
     workers: Vec<(Worker, Listeners)>,
+    seeker: Seeker,
+    certificates: Arc<IdentityMetrics>,
 }
 
 impl Proxy {
     /// Opens every socket, for a process that may have so many `descriptors` and began at `started`. The error is a
-    /// sentence that says which one could not be opened.
+    /// sentence that says which one could not be opened, or that the volume with the pod's token is missing.
+    ///
+    /// Sockets listen from here on, and nobody accepts before there is a certificate: who connects meanwhile waits in the
+    /// backlog. A sidecar that was restarted costs its pod's connections some milliseconds that way, not an error.
     pub fn build(config: Config, descriptors: u64, started: Instant) -> Result<Self, String> {
+        let certificates = Arc::new(IdentityMetrics::default());
+        let seeker = Seeker::new(whose(&config), Arc::clone(&certificates))?;
         let most = worker::connections_each(descriptors, config.workers.get());
         let shared = config.workers.get() > 1;
         let mut workers = Vec::with_capacity(config.workers.get());
@@ -44,38 +53,63 @@ impl Proxy {
         let admin = bind(At::Everywhere(ADMIN_PORT), false)?;
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("cannot start the event loop: {error}"))?;
-        Ok(Self { config, started, runtime, admin, workers })
+        Ok(Self { config, started, runtime, admin, workers, seeker, certificates })
     }
 
-    /// Says that the proxy is about to serve, and how long it took to get here.
-    pub fn announce(&self) {
-        let pod = &self.config.pod;
-        info!(
-            version = env!("CARGO_PKG_VERSION"),
-            pod = %pod.name,
-            namespace = %pod.namespace,
-            workers = self.workers.len(),
-            probes = self.config.probes.len(),
-            milliseconds = %format_args!("{:.1}", self.started.elapsed().as_secs_f64() * 1000.0),
-            "ready"
-        );
-    }
-
-    /// Carries connections until `terminated`, then lets them finish.
+    /// Waits for a certificate, then carries connections until `terminated`, then lets them finish.
     pub fn run(self, terminated: impl Future<Output = io::Result<()>>) -> Result<(), String> {
         let metrics: Vec<Arc<WorkerMetrics>> = self.workers.iter().map(|(one, _)| Arc::clone(&one.metrics)).collect();
         let prober = Prober::new(self.config.probes, self.config.pod.ips.first().copied());
-        let exposition = Exposition::new(self.config.pod, self.started, metrics.clone(), prober.metrics());
+        let exposition = Exposition::new(
+            self.config.pod.clone(),
+            self.started,
+            metrics.clone(),
+            prober.metrics(),
+            self.certificates,
+        );
         let (stop, stopped) = watch::channel(false);
-        let admin = Admin { prober, exposition, draining: stopped.clone() };
+        let admin = Admin { prober, exposition, certified: self.seeker.status(), draining: stopped.clone() };
         self.runtime.block_on(async {
             tokio::spawn(admin::serve(self.admin, Arc::new(admin)));
+            let mut terminated = pin!(terminated);
+            let unheard = |error| format!("cannot listen for SIGTERM: {error}");
+            let established = tokio::select! {
+                established = self.seeker.establish() => established,
+                ended = &mut terminated => return ended.map_err(unheard),
+            };
             let finished = start(self.workers, &stopped).map_err(|error| format!("cannot start a worker: {error}"))?;
-            terminated.await.map_err(|error| format!("cannot listen for SIGTERM: {error}"))?;
+            announce(&self.config.pod, &established, finished.len(), self.started);
+            terminated.await.map_err(unheard)?;
             let open = || metrics.iter().map(|worker| worker.open()).sum();
             drain::drain(&stop, finished, self.config.grace, open).await;
             Ok(())
         })
+    }
+}
+
+/// Says that the proxy serves, as whom, and how long it took to get here since the process began.
+fn announce(pod: &Pod, established: &Established, workers: usize, started: Instant) {
+    let credentials = established.credentials.current();
+    let identity = credentials.identity();
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        pod = %pod.name,
+        namespace = %pod.namespace,
+        identity = %identity.spiffe,
+        kept = established.kept,
+        valid_for_seconds = identity.not_after.duration_since(SystemTime::now()).unwrap_or_default().as_secs(),
+        workers,
+        milliseconds = %format_args!("{:.1}", started.elapsed().as_secs_f64() * 1000.0),
+        "ready"
+    );
+}
+
+fn whose(config: &Config) -> identity::Settings {
+    identity::Settings {
+        token_directory: config.token_directory.clone(),
+        identity_directory: config.identity_directory.clone(),
+        namespace: config.pod.namespace.clone(),
+        service_account: config.pod.service_account.clone(),
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use injector_proxy::admin::{self, Admin};
 use injector_proxy::config::{Declaration, Handler, Kind, Pod, TcpSocket};
+use injector_proxy::identity::Status;
 use injector_proxy::metrics::Exposition;
 use injector_proxy::probe::Prober;
 use support::{raw, soon};
@@ -16,8 +17,15 @@ use tokio::net::{TcpListener, TcpSocket as Socket, TcpStream};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// An admin port on every address of this machine; dropping the sender would say nothing, `true` says draining.
+/// An admin port of a certified proxy; dropping the sender would say nothing, `true` says draining.
 fn started(declarations: Vec<Declaration>) -> (SocketAddr, watch::Sender<bool>) {
+    let (address, drain, certified) = uncertified(declarations);
+    certified.send_replace(Status::Certified);
+    (address, drain)
+}
+
+/// An admin port on every address of this machine, of a proxy that still waits for a certificate.
+fn uncertified(declarations: Vec<Declaration>) -> (SocketAddr, watch::Sender<bool>, watch::Sender<Status>) {
     let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -32,10 +40,11 @@ fn started(declarations: Vec<Declaration>) -> (SocketAddr, watch::Sender<bool>) 
         workload_name: "web".to_owned(),
         ips: vec![Ipv4Addr::LOCALHOST.into()],
     };
-    let exposition = Exposition::new(pod, Instant::now(), vec![Arc::default()], prober.metrics());
+    let exposition = Exposition::new(pod, Instant::now(), vec![Arc::default()], prober.metrics(), Arc::default());
     let (drain, draining) = watch::channel(false);
-    tokio::spawn(admin::serve(vec![listener], Arc::new(Admin { prober, exposition, draining })));
-    ((Ipv4Addr::LOCALHOST, port).into(), drain)
+    let (certify, certified) = watch::channel(Status::Waiting("no issuer".to_owned()));
+    tokio::spawn(admin::serve(vec![listener], Arc::new(Admin { prober, exposition, certified, draining })));
+    ((Ipv4Addr::LOCALHOST, port).into(), drain, certify)
 }
 
 fn tcp_probe(path: &str, port: u16, kind: Kind) -> Declaration {
@@ -45,6 +54,18 @@ fn tcp_probe(path: &str, port: u16, kind: Kind) -> Declaration {
 
 async fn get(address: SocketAddr, path: &str) -> String {
     raw(address, &format!("GET {path} HTTP/1.1\r\nHost: pod\r\n\r\n")).await
+}
+
+#[tokio::test]
+async fn nobody_is_ready_without_a_certificate() {
+    let (admin, drain, certified) = uncertified(Vec::new());
+    let ready = get(admin, "/ready").await;
+    assert!(ready.starts_with("HTTP/1.1 503 ") && ready.ends_with("waiting for a certificate: no issuer\n"), "{ready}");
+    assert!(get(admin, "/live").await.starts_with("HTTP/1.1 200 "));
+    certified.send_replace(Status::Certified);
+    assert!(get(admin, "/ready").await.starts_with("HTTP/1.1 200 "));
+    drain.send_replace(true);
+    assert!(get(admin, "/ready").await.ends_with("draining\n"));
 }
 
 #[tokio::test]

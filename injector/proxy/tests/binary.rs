@@ -62,3 +62,23 @@ fn init_without_rules_is_64() {
     assert_eq!(output.status.code(), Some(64));
     assert_eq!(text(&output.stderr).lines().count(), 2);
 }
+
+#[test]
+fn a_pod_without_the_volume_of_its_token_is_69_and_told() {
+    let environment = [
+        ("INJECTOR_POD_NAME", "web-1"),
+        ("INJECTOR_POD_NAMESPACE", "shop"),
+        ("INJECTOR_POD_UID", "1"),
+        ("INJECTOR_NODE_NAME", "node-1"),
+        ("INJECTOR_SERVICE_ACCOUNT", "web"),
+        ("INJECTOR_WORKLOAD_KIND", "Deployment"),
+        ("INJECTOR_WORKLOAD_NAME", "web"),
+        ("INJECTOR_POD_IPS", "10.244.0.9"),
+        ("INJECTOR_TOKEN_DIRECTORY", "/nowhere/token"),
+    ];
+    let output = run(&["run"], &environment);
+    assert_eq!(output.status.code(), Some(69));
+    let told = text(&output.stderr);
+    assert!(told.starts_with("injector-proxy: /nowhere/token: expected the volume with token, roots.pem"), "{told}");
+    assert!(told.contains("create the pod again"), "{told}");
+}

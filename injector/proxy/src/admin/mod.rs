@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::error;
 
+use crate::identity::Status;
 use crate::listen::{self, Accepted};
 use crate::metrics::Exposition;
 use crate::orig_dst::canonical;
@@ -50,6 +51,8 @@ pub struct Admin {
     pub prober: Prober,
     /// Renders `/metrics`.
     pub exposition: Exposition,
+    /// Whether the proxy has a certificate; until then it is not ready, and says what it waits for.
+    pub certified: watch::Receiver<Status>,
     /// True once the proxy accepts no more connections.
     pub draining: watch::Receiver<bool>,
 }
@@ -107,9 +110,16 @@ async fn answer(request: Request<Incoming>, admin: &Admin) -> Result<Response<Fu
     match request.uri().path() {
         "/live" => Ok(text(StatusCode::OK, "live\n")),
         "/ready" if *admin.draining.borrow() => Ok(text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")),
-        "/ready" => Ok(text(StatusCode::OK, "ready\n")),
+        "/ready" => Ok(readiness(&admin.certified.borrow())),
         "/metrics" => Ok(metrics(admin)),
         path => probe(path, admin).await,
+    }
+}
+
+fn readiness(status: &Status) -> Response<Full<Bytes>> {
+    match status {
+        Status::Certified => text(StatusCode::OK, "ready\n"),
+        Status::Waiting(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("waiting for a certificate: {why}\n")),
     }
 }
 

@@ -183,6 +183,7 @@ mod tests {
         indices_are_places::<refuse::Reason>();
         indices_are_places::<crate::tls::HandshakeFailure>();
         indices_are_places::<dial::Failure>();
+        indices_are_places::<crate::identity::Outcome>();
         indices_are_places::<crate::probe::ProbeKind>();
         indices_are_places::<crate::probe::Verdict>();
     }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::{Counters, Direction, Labelled, Opaque, Traffic, WorkerMetrics, process};
 use crate::config::Pod;
+use crate::identity::{IdentityMetrics, Outcome};
 use crate::probe::ProbeMetrics;
 
 const PREFIX: &str = "injector_proxy_";
@@ -17,12 +18,19 @@ pub struct Exposition {
     started: Instant,
     workers: Vec<Arc<WorkerMetrics>>,
     probes: Arc<ProbeMetrics>,
+    certificates: Arc<IdentityMetrics>,
 }
 
 impl Exposition {
-    /// Shows these workers' and probes' counters, for a process that runs since `started`.
-    pub fn new(pod: Pod, started: Instant, workers: Vec<Arc<WorkerMetrics>>, probes: Arc<ProbeMetrics>) -> Self {
-        Self { pod, started, workers, probes }
+    /// Shows the counters of these workers, probes and certificates, for a process that runs since `started`.
+    pub fn new(
+        pod: Pod,
+        started: Instant,
+        workers: Vec<Arc<WorkerMetrics>>,
+        probes: Arc<ProbeMetrics>,
+        certificates: Arc<IdentityMetrics>,
+    ) -> Self {
+        Self { pod, started, workers, probes, certificates }
     }
 
     /// The page.
@@ -31,6 +39,7 @@ impl Exposition {
         self.connections(&mut page);
         self.failures(&mut page);
         self.probes(&mut page);
+        self.certificates(&mut page);
         self.process(&mut page);
         page.text
     }
@@ -84,6 +93,16 @@ impl Exposition {
         for (kind, verdict, count) in self.probes.samples() {
             page.sample(&[("kind", kind.label()), ("result", verdict.label())], count);
         }
+    }
+
+    fn certificates(&self, page: &mut Page) {
+        page.family("certificate_renewals_total", "counter", "Times that a certificate was asked for.");
+        for &outcome in Outcome::ALL {
+            page.sample(&[("result", outcome.label())], self.certificates.renewals.of(outcome).get());
+        }
+        let help = "The certificate's last moment, in seconds since 1970; 0: there is none yet.";
+        page.family("certificate_not_after_seconds", "gauge", help);
+        page.sample(&[], self.certificates.not_after());
     }
 
     fn process(&self, page: &mut Page) {
@@ -162,7 +181,7 @@ mod tests {
             ips: Vec::new(),
         };
         let workers = vec![Arc::default(), Arc::default()];
-        Exposition::new(pod, Instant::now(), workers, Arc::default())
+        Exposition::new(pod, Instant::now(), workers, Arc::default(), Arc::default())
     }
 
     #[test]

@@ -9,14 +9,16 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier as _;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{self, Ticketer, cipher_suite, kx_group};
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, ServerConfig};
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, UnixTime};
 
+use super::failure::HandshakeFailure;
 use super::key::Key;
 use super::leaf::Leaf;
 use super::roots::{Fingerprint, Roots, fingerprint};
@@ -102,6 +104,16 @@ impl Configs {
     /// Whom we trust.
     pub fn roots(&self) -> &Roots {
         &self.roots
+    }
+
+    /// Whether others with the same roots and our clock would accept us.
+    pub fn check_own(&self) -> Result<(), HandshakeFailure> {
+        let expected =
+            ExpectedServer::new(self.roots.clone(), self.identity.spiffe.clone(), Arc::clone(&self.provider));
+        let [leaf, intermediates @ ..] = &self.own.cert[..] else { return Err(HandshakeFailure::NoCertificate) };
+        let dialled = self.identity.spiffe.server_name();
+        let checked = expected.verify_server_cert(leaf, intermediates, &dialled, &[], UnixTime::now());
+        checked.map(drop).map_err(|error| HandshakeFailure::of_tls(&error))
     }
 
     /// For connections that others open to us.

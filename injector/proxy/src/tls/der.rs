@@ -64,6 +64,13 @@ impl<'a> Reader<'a> {
         self.is_next(tag).then(|| self.any())?.map(|(_, content)| content)
     }
 
+    /// The next value with its tag and its length, as it stands.
+    pub fn whole(&mut self) -> Option<&'a [u8]> {
+        let before = self.0;
+        self.any()?;
+        Some(&before[..before.len() - self.0.len()])
+    }
+
     /// Whether the next value has this tag.
     pub fn is_next(&self, tag: u8) -> bool {
         self.0.first() == Some(&tag)
@@ -134,6 +141,7 @@ mod tests {
         fn what_is_written_is_read(content in prop::collection::vec(any::<u8>(), 0..70_000), cut in 0..70_000_usize) {
             let (one, two) = content.split_at(cut.min(content.len()));
             let der = value(tag::OCTET_STRING, &[one, two]);
+            prop_assert_eq!(Reader::new(&der).whole(), Some(&der[..]));
             let mut reader = Reader::new(&der);
             prop_assert_eq!(reader.value(tag::OCTET_STRING), Some(&content[..]));
             prop_assert!(reader.is_empty());

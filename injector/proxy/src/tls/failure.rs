@@ -50,7 +50,7 @@ impl HandshakeFailure {
         }
     }
 
-    fn of_tls(error: &Error) -> Self {
+    pub(super) fn of_tls(error: &Error) -> Self {
         match error {
             Error::InvalidCertificate(error) => Self::of_certificate(error),
             Error::NoCertificatesPresented => Self::NoCertificate,

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, missing_docs, reason = "each test file uses a part of it")]
 
+pub mod issuer;
 pub mod pki;
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
