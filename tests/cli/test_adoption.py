@@ -7,6 +7,7 @@ import pytest
 from injector.inject.names import INJECT
 from injector.kube.errors import Forbidden
 from injector.kube.resources import (
+    CONFIG_MAPS,
     DAEMON_SETS,
     DEPLOYMENTS,
     MUTATING_WEBHOOK_CONFIGURATIONS,
@@ -151,6 +152,21 @@ def test_uninstall_removes_the_webhook_configuration_first_and_the_namespace_las
     assert order[-1] == "/api/v1/namespaces/injector-system"
     assert len(order) == 1 + 4 + 4 + 1, "configuration, bindings, roles, namespace"
     assert run("uninstall").out == "", "twice is no error"
+
+
+def test_uninstall_takes_the_copies_of_the_roots_along_once_nobody_can_write_them_again(
+    run: Run, kube: FakeKube
+) -> None:
+    installed(kube)
+    kube.put(PODS, meshed(pod("a", "shop")))
+    for where in ("shop", "other"):
+        kube.put(CONFIG_MAPS, {"metadata": {"name": "injector-mesh", "namespace": where}})
+    result = run("uninstall", "--force")
+    assert result.code == 0
+    assert "✓ ConfigMap other/injector-mesh deleted" in result.out.splitlines()
+    copies = [path for path in deleted(kube) if "/configmaps/" in path]
+    assert copies == ["/api/v1/namespaces/other/configmaps/injector-mesh"], "a pod of shop still needs its own"
+    assert deleted(kube)[-2:] == [*copies, "/api/v1/namespaces/injector-system"]
 
 
 def test_uninstall_dry_run_deletes_nothing(run: Run, kube: FakeKube) -> None:

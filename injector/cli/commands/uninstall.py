@@ -9,6 +9,7 @@ from injector.cli.outcome import CommandError
 
 if TYPE_CHECKING:
     from injector.kube.client import KubeClient
+    from injector.kube.resources import Resource
 
 NAME: Final = "uninstall"
 EXAMPLES: Final = examples("injector uninstall", "injector uninstall --dry-run", "injector uninstall --force")
@@ -33,24 +34,35 @@ def run(
 
     It refuses, and lists them, while pods with a proxy run: `injector disable NAMESPACE --restart` takes them out. The
     webhook configuration goes first, so that at no moment a pod waits for a webhook that is gone. Annotations stay.
+    With --force, namespaces of such pods keep their ConfigMap injector-mesh, too.
     """
     from injector.cli.checks.lines import count
     from injector.cli.cluster import in_cluster
-    from injector.cli.removal import meshed_pods, removal_order, remove
+    from injector.cli.removal import copies_of_roots, meshed_pods, removal_order, remove
     from injector.cli.terminal import note, show
+    from injector.inject.names import TRUST_CONFIG_MAP
+    from injector.kube.resources import CONFIG_MAPS
+
+    async def delete(kube: "KubeClient", resource: "Resource", name: str, namespace: str | None = None) -> None:
+        what = f"{resource.kind} {namespace}/{name}" if namespace else f"{resource.kind} {name}"
+        if dry_run:
+            show(what)
+        elif await remove(kube, resource, name, namespace):
+            show(f"✓ {what} deleted")
 
     async def uninstall(kube: "KubeClient") -> None:
-        meshed = [] if force else await meshed_pods(kube)
-        if meshed and not dry_run:
+        meshed = await meshed_pods(kube)
+        if meshed and not dry_run and not force:
             more = [f"and {len(meshed) - _LISTED} more"] if len(meshed) > _LISTED else []
             advice = "take them out with `injector disable NAMESPACE --restart`, or leave them as they are with --force"
             raise CommandError(f"{count(len(meshed), 'pod')} with a proxy; {advice}", *meshed[:_LISTED], *more)
-        if meshed:
+        if meshed and not force:
             note(f"would refuse: {count(len(meshed), 'pod')} with a proxy")
-        for resource, name in removal_order():
-            if dry_run:
-                show(f"{resource.kind} {name}")
-            elif await remove(kube, resource, name):
-                show(f"✓ {resource.kind} {name} deleted")
+        *first, last = removal_order()
+        for resource, name in first:
+            await delete(kube, resource, name)
+        for namespace in await copies_of_roots(kube, meshed):
+            await delete(kube, CONFIG_MAPS, TRUST_CONFIG_MAP, namespace)
+        await delete(kube, *last)
 
     in_cluster(kubeconfig, context, uninstall)
