@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
 from benches.progress import BenchError
-from injector.discovery.records import SERVICE_NAME_LABEL
+from injector.discovery.records import OPAQUE_PORTS, SERVICE_NAME_LABEL, SPEAKS_TLS
 from injector.inject.names import PROXY_CONTAINER
 from injector.kube.client import MERGE_PATCH
 from injector.kube.errors import NotFound
@@ -130,7 +130,8 @@ def _service(backend: Backend) -> dict[str, Any]:
 
 def _pod(name: str) -> dict[str, Any]:
     """A pod as injection leaves it, as far as discovery reads it."""
-    env = [{"name": "INJECTOR_OPAQUE_PORTS", "value": "25,587,3306,4444,5432,6379,9300,11211"}]
+    told = {SPEAKS_TLS: "all-unauthenticated", OPAQUE_PORTS: "25,587,3306,4444,5432,6379,9300,11211"}
+    env = [{"name": name, "value": value} for name, value in told.items()]
     sidecar = {"name": PROXY_CONTAINER, "image": "none", "restartPolicy": "Always", "env": env}
     spec = {
         "containers": [{"name": "app", "image": "none"}],

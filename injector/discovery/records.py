@@ -25,6 +25,9 @@ SERVICE_NAME_LABEL: Final = "kubernetes.io/service-name"
 ZONE_LABEL: Final = "topology.kubernetes.io/zone"
 SKIP_INBOUND_PORTS: Final = "INJECTOR_SKIP_INBOUND_PORTS"
 OPAQUE_PORTS: Final = "INJECTOR_OPAQUE_PORTS"
+SPEAKS_TLS: Final = "INJECTOR_DEFAULT_INBOUND_POLICY"
+"""Written, never empty, by every injection since proxies take mesh traffic. A pod injected before that has a sidecar,
+too, and can only be sent plain bytes."""
 
 DEFAULT_AFFINITY_SECONDS: Final = 10800
 """ClientIPConfig.timeoutSeconds where it is not set (core/v1)."""
@@ -189,7 +192,7 @@ def project_pod(item: Json) -> PodRecord | None:
 
 def _mesh(pod: Json) -> MeshFacts | None:
     sidecar = proxy_container(pod)
-    if sidecar is None:
+    if sidecar is None or not env_value(sidecar, SPEAKS_TLS):
         return None
     return MeshFacts(_ranges(env_value(sidecar, SKIP_INBOUND_PORTS)), _ranges(env_value(sidecar, OPAQUE_PORTS)))
 

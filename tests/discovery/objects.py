@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from injector.discovery.records import OPAQUE_PORTS, SERVICE_NAME_LABEL, SKIP_INBOUND_PORTS, ZONE_LABEL
+from injector.discovery.records import (
+    OPAQUE_PORTS,
+    SERVICE_NAME_LABEL,
+    SKIP_INBOUND_PORTS,
+    SPEAKS_TLS,
+    ZONE_LABEL,
+)
 from injector.inject.names import PROXY_CONTAINER
 
 Object = dict[str, Any]
@@ -61,6 +67,7 @@ def pod(
     opaque: str = "",
     host_network: bool = False,
     leaving: bool = False,
+    policy: str = "all-unauthenticated",
     created: str = "2026-01-01T00:00:00Z",
 ) -> Object:
     """A pod, meshed unless told otherwise."""
@@ -71,7 +78,7 @@ def pod(
     if host_network:
         spec["hostNetwork"] = True
     if meshed:
-        told = {SKIP_INBOUND_PORTS: skip, OPAQUE_PORTS: opaque}
+        told = {SPEAKS_TLS: policy, SKIP_INBOUND_PORTS: skip, OPAQUE_PORTS: opaque}
         env = [{"name": key, "value": value} for key, value in told.items() if value]
         spec["initContainers"] = [{"name": PROXY_CONTAINER, "restartPolicy": "Always", "env": env}]
     status: Object = {"phase": phase, "podIPs": [{"ip": ip} for ip in ips]}

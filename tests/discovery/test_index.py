@@ -85,8 +85,9 @@ def test_a_meshed_endpoint_is_told_with_everything() -> None:
     )
 
 
-def test_an_unmeshed_pod_has_no_identity() -> None:
-    cluster = Cluster(service(), pod(meshed=False), endpoint_slice(endpoint("10.244.0.5", pod="web-a")))
+@pytest.mark.parametrize("plain", [pod(meshed=False), pod(policy="")], ids=["unmeshed", "injected before TLS"])
+def test_an_unmeshed_pod_has_no_identity(plain: dict[str, Any]) -> None:
+    cluster = Cluster(service(), plain, endpoint_slice(endpoint("10.244.0.5", pod="web-a")))
     found = cluster.endpoints()["10.244.0.5:8080"]
     assert (found.identity, found.pod) == (None, PodName("shop", "web-a"))
 
