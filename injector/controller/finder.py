@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from injector.controller.census import member_of
 from injector.inject.model import Namespace
 from injector.inject.names import PREFIX
 from injector.inject.unmeshed import Unmeshed, UnmeshedReason, unmeshed
@@ -23,6 +24,7 @@ from injector.kube.resources import NAMESPACES, PODS
 from injector.pace import Backoff
 
 if TYPE_CHECKING:
+    from injector.controller.census import Census, Member
     from injector.controller.metrics import ControllerMetrics
     from injector.inject.installation import Installation
     from injector.kube.client import KubeClient, Object
@@ -38,23 +40,34 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PodRecord:
-    """What is kept of a pod: which version of it was judged, and what is amiss, None for nothing."""
+    """What is kept of a pod: which version of it was judged, what is amiss, None for nothing, and what it is in the
+    mesh."""
 
     uid: str
     version: str
     amiss: Unmeshed | None
+    member: Member | None = None
 
 
 class Finder:
-    """The leader's watch for pods that the webhook never saw. Run `run` while leading; make a new one for each term."""
+    """The leader's watch for pods that the webhook never saw. Run `run` while leading; make a new one for each term.
+
+    All namespaces and pods are watched for this already, so it also keeps the `census`.
+    """
 
     def __init__(
-        self, kube: KubeClient, installation: Installation, recorder: EventRecorder, metrics: ControllerMetrics
+        self,
+        kube: KubeClient,
+        installation: Installation,
+        recorder: EventRecorder,
+        metrics: ControllerMetrics,
+        census: Census,
     ) -> None:
         self._kube = kube
         self._installation = installation
         self._recorder = recorder
         self._metrics = metrics
+        self._census = census
         self._amiss: Counter[UnmeshedReason] = Counter()
         self._to_judge: dict[str, None] = {}
         self._something = asyncio.Event()
@@ -72,6 +85,8 @@ class Finder:
             await self._namespaces.wait_synced()
             group.create_task(self._pods.run())
             group.create_task(self._remind())
+            await self._pods.wait_synced()
+            self._census.synced.set()
             await self._judge_again()
 
     def _judge(self, pod: Object) -> PodRecord:
@@ -79,9 +94,10 @@ class Finder:
         name = metadata["namespace"]
         namespace = self._namespaces.items.get(("", name)) or Namespace(name)
         amiss = unmeshed(pod, namespace, self._installation)
-        return PodRecord(metadata["uid"], metadata["resourceVersion"], amiss)
+        return PodRecord(metadata["uid"], metadata["resourceVersion"], amiss, member_of(pod))
 
     def _on_pod(self, key: Key, old: PodRecord | None, new: PodRecord | None) -> None:
+        self._census.put_pod(key, new.member if new else None)
         before = _note(key, old)
         after = _note(key, new)
         if before == after:
@@ -100,6 +116,7 @@ class Finder:
             self._metrics.unmeshed.labels(reason.value).set(self._amiss[reason])
 
     def _on_namespace(self, key: Key, _old: Namespace | None, new: Namespace | None) -> None:
+        self._census.put_namespace(key[1], new)
         if new is not None and self._pods.synced:
             self._to_judge[key[1]] = None
             self._something.set()

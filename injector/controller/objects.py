@@ -20,7 +20,7 @@ CONFIGURATION = "injector"
 SERVICE = "injector-webhook"
 FIELD_MANAGER = "injector-controller"
 
-_LABELS = {"app.kubernetes.io/part-of": "injector", "app.kubernetes.io/managed-by": FIELD_MANAGER}
+LABELS = {"app.kubernetes.io/part-of": "injector", "app.kubernetes.io/managed-by": FIELD_MANAGER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Configuration:
 
 def read_authorities(secret: Object) -> Authorities:
     """The CA Secret's content; whatever is damaged counts as missing."""
-    data = _decoded(secret)
+    data = decoded(secret)
     return Authorities(
         secret["metadata"]["resourceVersion"],
         read_pair(data.get("ca.crt"), data.get("ca.key")),
@@ -64,7 +64,7 @@ def read_authorities(secret: Object) -> Authorities:
 
 def read_serving(secret: Object) -> ServingPair:
     """The serving Secret's content; whatever is damaged counts as missing."""
-    data = _decoded(secret)
+    data = decoded(secret)
     pair = read_pair(data.get("tls.crt"), data.get("tls.key"))
     return ServingPair(secret["metadata"]["resourceVersion"], pair, read_bundle(data.get("ca.crt", b"")))
 
@@ -95,13 +95,13 @@ def authority_secret(current: Pair, following: Pair | None, previous: Sequence[C
         data |= {"next.crt": following.certificate.pem, "next.key": following.key}
     if previous:
         data["previous.crt"] = join(previous)
-    return _secret(AUTHORITY_SECRET, "Opaque", data, version)
+    return secret_object(AUTHORITY_SECRET, "Opaque", data, version)
 
 
 def serving_secret(leaf: Pair, issuer: Certificate, version: str) -> Object:
     """The serving Secret to write; with a `version`, in place of the one that was read."""
     data = {"tls.crt": leaf.certificate.pem, "tls.key": leaf.key, "ca.crt": issuer.pem}
-    return _secret(SERVING_SECRET, "kubernetes.io/tls", data, version)
+    return secret_object(SERVING_SECRET, "kubernetes.io/tls", data, version)
 
 
 def bundle_patch(configuration: Configuration, bundle: bytes, namespace: str, namespace_uid: str) -> Object:
@@ -124,15 +124,17 @@ def serving_names(namespace: str) -> frozenset[str]:
     return frozenset({base, f"{base}.svc", f"{base}.svc.cluster.local"})
 
 
-def _secret(name: str, kind: str, data: dict[str, bytes], version: str) -> Object:
-    metadata: Object = {"name": name, "labels": _LABELS}
+def secret_object(name: str, kind: str, data: dict[str, bytes], version: str) -> Object:
+    """A Secret of ours to write; with a `version`, in place of the one that was read."""
+    metadata: Object = {"name": name, "labels": LABELS}
     if version:
         metadata["resourceVersion"] = version
     encoded = {key: base64.b64encode(value).decode("ascii") for key, value in data.items()}
     return {"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": metadata, "data": encoded}
 
 
-def _decoded(secret: Object) -> dict[str, bytes]:
+def decoded(secret: Object) -> dict[str, bytes]:
+    """A Secret's data; what is not base64 counts as missing."""
     data = {}
     for key, value in (secret.get("data") or {}).items():
         try:

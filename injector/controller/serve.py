@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from injector.controller.census import Census
 from injector.controller.certificates import Certificates
 from injector.controller.finder import Finder
 from injector.controller.metrics import ControllerMetrics
 from injector.controller.objects import serving_names
+from injector.controller.roots.fleet import Fleet
+from injector.controller.roots.keeper import Roots
+from injector.controller.roots.plan import Policy as RootsPolicy
 from injector.controller.rotation import Policy
+from injector.controller.trust.distribution import Distribution
+from injector.controller.trust.facts import Facts
 from injector.kube.client import connect
 from injector.kube.events import EventRecorder
 from injector.kube.lease import Election
+from injector.pki import SpiffeId
 from injector.runtime import admin, logs
+from injector.runtime.certified import Certified
 from injector.runtime.errors import StartupError
 from injector.runtime.lifecycle import Lifecycle, raise_descriptor_limit
 from injector.runtime.limits import ADMIN
@@ -26,8 +34,11 @@ from injector.runtime.settings import read_installation
 
 if TYPE_CHECKING:
     from injector.controller.config import ControllerConfig
+    from injector.inject.installation import Installation
+    from injector.kube.client import KubeClient
 
-LEASE = "injector-controller"
+ACCOUNT = "injector-controller"
+LEASE = ACCOUNT
 # A leaf never outlives its CA. A CA is renewed when a third of its life is left, so a leaf that fits into a third of it
 # always gets its whole life.
 LEAVES_PER_AUTHORITY = 3
@@ -39,7 +50,7 @@ async def serve(config: ControllerConfig) -> None:
     """Do the controller's work, while leading, until a signal; raises `StartupError` for settings that cannot work."""
     logs.configure(config.log_level, config.log_format)
     installation = read_installation(config.installation)
-    policy = read_policy(config)
+    read_policy(config)
     raise_descriptor_limit()
     admin_socket = bind(config.host, config.admin_port)
     identity = config.identity or socket.gethostname()
@@ -50,12 +61,10 @@ async def serve(config: ControllerConfig) -> None:
         election = Election(kube, namespace=config.system_namespace, name=LEASE, identity=identity)
 
         async def lead() -> None:
-            recorder = EventRecorder(kube, component="injector-controller", instance=identity)
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(recorder.run())
-                    group.create_task(Certificates(kube, config.system_namespace, policy, metrics).run())
-                    group.create_task(Finder(kube, installation, recorder, metrics).run())
+                    for part in _parts(kube, config, installation, metrics, identity):
+                        group.create_task(part.run())
             finally:
                 metrics.stood_down()
 
@@ -76,6 +85,42 @@ async def serve(config: ControllerConfig) -> None:
     log.info("controller stopped")
 
 
+class Part(Protocol):
+    """Something that the leader does all the time."""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+
+
+def _parts(
+    kube: KubeClient, config: ControllerConfig, installation: Installation, metrics: ControllerMetrics, identity: str
+) -> tuple[Part, ...]:
+    """The leader's work, made anew for each term."""
+    namespace, domain = config.system_namespace, installation.trust_domain
+    recorder = EventRecorder(kube, component=ACCOUNT, instance=identity)
+    census = Census()
+    certified = Certified(config.token_directory, config.identity_address, SpiffeId(domain, namespace, ACCOUNT))
+    distribution = Distribution(kube, census, metrics)
+    return (
+        recorder,
+        Certificates(kube, namespace, read_policy(config), metrics),
+        Finder(kube, installation, recorder, metrics, census),
+        certified,
+        distribution,
+        Facts(kube, namespace, installation, distribution.describe),
+        Roots(
+            kube,
+            namespace,
+            RootsPolicy(config.root_lifetime, config.issuer_lifetime, config.propagation_delay),
+            distribution,
+            Fleet(kube, namespace, domain, certified, identity),
+            census,
+            metrics,
+            given=installation.identity_given,
+        ),
+    )
+
+
 def read_policy(config: ControllerConfig) -> Policy:
     """The certificates' policy; raises `StartupError` for lifetimes that do not fit together."""
     faults = []
@@ -88,6 +133,11 @@ def read_policy(config: ControllerConfig) -> Policy:
         faults.append(
             f"propagation delay: expected at most a tenth of the certificate's lifetime "
             f"({config.certificate_lifetime}), got {config.propagation_delay}"
+        )
+    if config.issuer_lifetime * 3 > config.root_lifetime:
+        faults.append(
+            f"issuer lifetime: expected at most a third of the root's ({config.root_lifetime}), "
+            f"got {config.issuer_lifetime}"
         )
     if faults:
         raise StartupError(*faults)

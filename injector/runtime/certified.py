@@ -18,7 +18,7 @@ from grpc import aio
 from injector.api import mesh_pb2 as pb
 from injector.api import methods
 from injector.pace import Backoff
-from injector.pki import SpiffeId, new_key, read_bundle, read_key, signed_by
+from injector.pki import SpiffeId, fingerprint, new_key, read_bundle, read_key, signed_by
 from injector.runtime.tls import insist_on_tls_1_3
 
 if TYPE_CHECKING:
@@ -85,6 +85,15 @@ class Certified:
     async def wait(self) -> None:
         """Return once there is one."""
         await self._there.wait()
+
+    def trust(self) -> pb.Trust:
+        """What a rotation has to know of this process: whom it accepts and who vouches for it. Empty while there is no
+        certificate."""
+        held = self._held
+        if held is None:
+            return pb.Trust()
+        roots = [fingerprint(root) for root in read_bundle(held.roots)]
+        return pb.Trust(roots=roots, issuer=fingerprint(held.issuer), not_after=int(held.not_after))
 
     def wish(self, issuer: bytes) -> None:
         """Certificates of the issuer with this fingerprint are wanted (b"": no wish): have one soon."""

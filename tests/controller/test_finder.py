@@ -10,6 +10,7 @@ from jsonpatch import apply_patch
 from prometheus_client import CollectorRegistry
 
 from injector.controller import finder as finder_module
+from injector.controller.census import Census
 from injector.controller.finder import Finder
 from injector.controller.metrics import ControllerMetrics
 from injector.inject.installation import Installation
@@ -56,6 +57,7 @@ class Found:
 
     def __init__(self) -> None:
         self.metrics = ControllerMetrics(CollectorRegistry())
+        self.census = Census()
 
     def __call__(self, reason: str = "not-injected") -> float:
         value: float = self.metrics.unmeshed.labels(reason)._value.get()
@@ -73,7 +75,7 @@ async def found(kube: KubeClient, api: FakeApi) -> AsyncIterator[Found]:
     recorder = EventRecorder(kube, component="injector-controller", instance="me")
     tasks = [
         asyncio.create_task(recorder.run()),
-        asyncio.create_task(Finder(kube, INSTALLATION, recorder, made.metrics).run()),
+        asyncio.create_task(Finder(kube, INSTALLATION, recorder, made.metrics, made.census).run()),
     ]
     await until(lambda: told(api))
     yield made
@@ -151,7 +153,7 @@ async def test_a_pod_that_changed_since_it_was_listed_is_left_to_the_watch(
 ) -> None:
     api.put("/api/v1/namespaces/shop", OPTED_IN)
     api.put(path("web"), pod())
-    finder = Finder(kube, INSTALLATION, EventRecorder(kube, component="c", instance="me"), Found().metrics)
+    finder = Finder(kube, INSTALLATION, EventRecorder(kube, component="c", instance="me"), Found().metrics, Census())
     finder._namespaces.items["", "shop"] = Namespace("shop", {INJECT: "enabled"}, {})
     newer = api.objects[path("web")] | {"metadata": {"name": "web", "namespace": "shop", "uid": "1"}}
     newer["metadata"]["resourceVersion"] = "999"
@@ -169,7 +171,7 @@ async def test_what_stays_amiss_is_said_again_before_its_event_expires(
     recorder = EventRecorder(kube, component="c", instance="me")
     tasks = [
         asyncio.create_task(recorder.run()),
-        asyncio.create_task(Finder(kube, INSTALLATION, recorder, Found().metrics).run()),
+        asyncio.create_task(Finder(kube, INSTALLATION, recorder, Found().metrics, Census()).run()),
     ]
     await until(lambda: any(item.get("count", 0) >= 2 for item in api.objects.values()))
     for task in tasks:

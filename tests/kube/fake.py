@@ -134,6 +134,8 @@ class FakeApi:
         if request.method == "POST":
             return self._create(request.path, body)
         if request.path not in self.objects:
+            if request.headers["Content-Type"].startswith("application/apply-patch"):
+                return web.json_response(self.put(request.path, body), status=201)
             return status(404, "NotFound")
         if request.method == "PUT":
             return self._replace(request.path, body)

@@ -1,0 +1,239 @@
+"""Keeps the mesh's roots: observe, plan, take one step, observe again."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+
+from injector.controller.roots import objects, record
+from injector.controller.roots.changes import change
+from injector.controller.roots.objects import Kept, Publication, Published, Seen
+from injector.controller.roots.observe import awaits_certificates, behind, observe, publication, roles
+from injector.controller.roots.plan import plan
+from injector.kube.errors import Conflict, KubeError
+from injector.kube.informer import Informer, Selection
+from injector.kube.resources import CONFIG_MAPS, SECRETS
+from injector.pace import Backoff
+from injector.pki import RequestError, faults_of_roots, read_bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from injector.controller.census import Census
+    from injector.controller.metrics import ControllerMetrics
+    from injector.controller.roots.acknowledgements import Heard
+    from injector.controller.roots.plan import Policy, State, Step
+    from injector.kube.client import KubeClient, Object
+    from injector.kube.resources import Resource
+
+# However sure the plan is that nothing is due, it looks again after this long.
+LONGEST_SLEEP_SECONDS = 30.0
+# After a step the watch tells of its effect, usually within milliseconds; the plan must not run ahead of that for long.
+AFTER_STEP_SECONDS = 1.0
+# While a rotation runs, the proxies are asked this often how far they are; a report of 10,000 is some 2.5 MB.
+ASK_SECONDS = 3.0
+# The Secret is also read anew once a minute, whatever the watch believes.
+REREAD_SECONDS = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+class Distribution(Protocol):
+    """Who carries the roots into the namespaces."""
+
+    def publish(self, roots: str) -> None:
+        """These are the roots from now on (PEM)."""
+
+    def everywhere(self, roots: str) -> bool:
+        """Whether every namespace's ConfigMap that is there has exactly these."""
+
+
+class Fleet(Protocol):
+    """Who asks the proxies."""
+
+    def wish(self, issuer: str) -> None:
+        """The issuer with this fingerprint is the one that is wanted."""
+
+    async def hear(self) -> Heard:
+        """What the proxies and the parts of the control plane say of themselves."""
+
+
+class Roots:
+    """The leader's work on roots. Run `run` while leading; make a new one for each term."""
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        namespace: str,
+        policy: Policy,
+        distribution: Distribution,
+        fleet: Fleet,
+        census: Census,
+        metrics: ControllerMetrics,
+        *,
+        given: bool,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._kube = kube
+        self._namespace = namespace
+        self._policy = policy
+        self._distribution = distribution
+        self._fleet = fleet
+        self._census = census
+        self._metrics = metrics
+        self._given = given
+        self._now = now
+        self._changed = asyncio.Event()
+        self._refused = b""
+        self._kept = self._watch(objects.ROOT_SECRET, objects.read_kept, SECRETS)
+        self._published = self._watch(objects.PUBLISHED, objects.read_published)
+        self._request = self._watch(objects.REQUEST, objects.read_request)
+        self._wish = self._watch(objects.COMMAND, objects.read_wish)
+        self._gift = self._watch(objects.GIVEN, objects.read_given)
+
+    def _watch(self, name: str, project: Callable[[Any], Any], resource: Any = CONFIG_MAPS) -> Informer[Any]:
+        selection = Selection.one(resource, name=name, namespace=self._namespace)
+        return Informer(self._kube, selection, project, lambda *_: self._changed.set())
+
+    def _seen(self, informer: Informer[Any], name: str) -> Any:
+        return informer.items.get((self._namespace, name))
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        made = (self._kept, self._request, self._wish)
+        informers = (self._published, *((self._gift,) if self._given else made))
+        async with asyncio.TaskGroup() as group:
+            for informer in informers:
+                group.create_task(informer.run())
+            for informer in informers:
+                await informer.wait_synced()
+            # Before all pods were seen, nobody is known to be behind, and nothing may go on because of that.
+            await self._census.synced.wait()
+            if not self._given:
+                group.create_task(self._reread())
+            await self._keep()
+
+    async def _keep(self) -> None:
+        backoff = Backoff(base=0.5, cap=15.0)
+        while True:
+            self._changed.clear()
+            try:
+                pause = await (self._pass_on() if self._given else self._advance())
+                backoff.reset()
+            except Conflict as error:
+                log.info("an object changed meanwhile; observing again", error=str(error))
+                pause = AFTER_STEP_SECONDS
+            except KubeError as error:
+                log.warning("a step failed", error=str(error))
+                pause = backoff.next_delay()
+            try:
+                await asyncio.wait_for(self._changed.wait(), pause)
+            except TimeoutError:
+                continue
+
+    async def _reread(self) -> None:
+        """What a watch may have missed."""
+        while True:
+            await asyncio.sleep(REREAD_SECONDS)
+            found: Kept | None = None
+            try:
+                selector = f"metadata.name={objects.ROOT_SECRET}"
+                async for secret in self._kube.list(SECRETS, namespace=self._namespace, field_selector=selector):
+                    found = objects.read_kept(secret)
+            except KubeError as error:
+                log.warning("cannot read the root's Secret again", error=str(error))
+                continue
+            if found != self._seen(self._kept, objects.ROOT_SECRET):
+                self._kept.put((self._namespace, objects.ROOT_SECRET), found)
+
+    async def _pass_on(self) -> float:
+        """The user's own roots, as long as they are good; else those that were published before stay."""
+        published: Published = self._seen(self._published, objects.PUBLISHED) or Published()
+        gift: bytes | None = self._seen(self._gift, objects.GIVEN)
+        where = f"ConfigMap {self._namespace}/{objects.GIVEN}"
+        if gift is None:
+            faults = [f"{where}: expected the roots that the installation says are given, and it is not there"]
+        else:
+            faults = [f"{where}, {objects.ROOTS_KEY}: {fault}" for fault in faults_of_roots(gift, self._now())]
+        for fault in faults:
+            log.error("the given roots cannot be used", fault=fault)
+        roots = published.roots if faults or gift is None else read_bundle(gift)
+        roles = tuple((root, "given") for root in roots)
+        self._metrics.roots(roles, None)
+        self._distribution.publish(published.data.get(objects.ROOTS_KEY, ""))
+        await self._publish(Publication(True, roles, (), record.Record(), tuple(faults)), published)
+        return LONGEST_SLEEP_SECONDS
+
+    def _look(self) -> Seen:
+        request: bytes = self._seen(self._request, objects.REQUEST) or b""
+        return Seen(
+            self._seen(self._kept, objects.ROOT_SECRET) or Kept(),
+            self._seen(self._published, objects.PUBLISHED) or Published(),
+            b"" if request == self._refused else request,
+            self._seen(self._wish, objects.COMMAND),
+        )
+
+    async def _advance(self) -> float:
+        """One step if one is due; how long to sleep if nothing changes."""
+        now, seen = self._now(), self._look()
+        roots = seen.published.data.get(objects.ROOTS_KEY, "")
+        self._distribution.publish(roots)
+        state = observe(seen, now, everywhere=self._distribution.everywhere(roots))
+        if state.issuer is not None:
+            self._fleet.wish(state.issuer.id)
+        state, known = await self._count(state, seen, now)
+        self._metrics.roots(roles(state), state.issuer)
+        self._metrics.rotating(known.running)
+        planned = plan(state, self._policy, now)
+        if planned.step is not None:
+            await self._take(planned.step, seen, state, known, now)
+            return AFTER_STEP_SECONDS
+        if await self._publish(publication(state, seen.published.chain, known), seen.published):
+            return AFTER_STEP_SECONDS
+        if known.running is not None:
+            return ASK_SECONDS
+        left = LONGEST_SLEEP_SECONDS if planned.again is None else (planned.again - now).total_seconds()
+        return min(LONGEST_SLEEP_SECONDS, left)
+
+    async def _count(self, state: State, seen: Seen, now: datetime) -> tuple[State, record.Record]:
+        """The state with who is behind, if it matters now, and the record that goes with it."""
+        known, late, number = seen.published.record, [], 0
+        if state.next is not None or awaits_certificates(state, known):
+            running, heard = self._census.running(now), await self._fleet.hear()
+            late = behind(state, known, running, heard)
+            number = len(running) + len(heard.parts)
+        state = replace(state, without_root=len(late), without_certificate=len(late))
+        return state, record.counted(record.follow(known, state, seen.wish, now), number, late)
+
+    async def _take(self, step: Step, seen: Seen, state: State, known: record.Record, now: datetime) -> None:
+        try:
+            written = change(step, seen, state, known, self._policy, now)
+        except RequestError as error:
+            log.warning("the issuer's request is not signed", configmap=objects.REQUEST, error=str(error))
+            self._refused = seen.request
+            return
+        if isinstance(written, Kept):
+            await self._store(SECRETS, objects.kept_secret(written))
+        else:
+            await self._publish(written, seen.published)
+        self._metrics.root_stepped(step)
+        log.info("step taken", step=step.value)
+
+    async def _publish(self, publication: Publication, published: Published) -> bool:
+        """Write what is to be published, unless it is; whether it was written."""
+        data = publication.data()
+        if data == published.data:
+            return False
+        await self._store(CONFIG_MAPS, objects.published_config_map(data, published.version))
+        return True
+
+    async def _store(self, resource: Resource, item: Object) -> None:
+        """Write exactly over what was observed: `Conflict` if it has changed, or appeared, since."""
+        if "resourceVersion" in item["metadata"]:
+            await self._kube.replace(resource, item, namespace=self._namespace)
+        else:
+            await self._kube.create(resource, item, namespace=self._namespace)
