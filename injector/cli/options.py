@@ -1,8 +1,9 @@
 """Options that several commands share, and how help texts show examples."""
 
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import typer
 
@@ -35,6 +36,17 @@ class Report(StrEnum):
 ReportOption: TypeAlias = Annotated[
     Report, typer.Option("--output", "-o", help="`json` for programs; every field is always there.")
 ]
+
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration(text: str) -> timedelta:
+    """A time such as 90s, 15m, 6h or 30d; wrong usage otherwise."""
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdigit() and unit in _UNITS):
+        raise typer.BadParameter(f"expected a number with s, m, h or d, such as 90s or 30d, got {text!r}")
+    return timedelta(seconds=int(number) * _UNITS[unit])
 
 
 def paragraphs(text: str | None) -> str:

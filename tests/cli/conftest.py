@@ -91,6 +91,14 @@ class FakeKube:
         self.after_patch(path, self.objects[path])
         return self.objects[path]
 
+    async def apply(
+        self, resource: Resource, body: dict[str, Any], *, namespace: str | None = None, **_: Any
+    ) -> dict[str, Any]:
+        path = resource.path(namespace=namespace, name=body["metadata"]["name"])
+        self._record("APPLY", path, body)
+        _merge(self.objects.setdefault(path, {}), body)
+        return self.objects[path]
+
     async def delete(self, resource: Resource, *, name: str, namespace: str | None = None, **_: Any) -> None:
         path = resource.path(namespace=namespace, name=name)
         self._record("DELETE", path)

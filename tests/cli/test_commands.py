@@ -14,7 +14,8 @@ from tests.cli.conftest import Run
 
 COMMANDS = [
     ["install"], ["check"], ["enable"], ["disable"], ["explain"], ["explain", "pod"], ["explain", "namespace"],
-    ["inject"], ["uninject"], ["uninstall"], ["webhook"], ["controller"], ["version"],
+    ["inject"], ["uninject"], ["uninstall"], ["webhook"], ["controller"], ["discovery"], ["version"],
+    ["identity", "roots"], ["identity", "rotate"], ["identity", "serve"],
 ]  # fmt: skip
 
 
@@ -62,7 +63,7 @@ def test_completion_can_be_installed(run: Run) -> None:
     assert "--install-completion" in run("--help").out
 
 
-@pytest.mark.parametrize("part", ["webhook", "controller"])
+@pytest.mark.parametrize("part", ["webhook", "controller", "discovery"])
 def test_a_server_gets_its_settings_and_says_why_it_cannot_start(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, part: str
 ) -> None:
@@ -88,7 +89,7 @@ def test_log_levels_and_formats_are_those_that_the_servers_know() -> None:
     assert {form.value for form in LogFormat} == set(logs.FORMATS)
 
 
-@pytest.mark.parametrize("part", ["webhook", "controller"])
+@pytest.mark.parametrize("part", ["webhook", "controller", "discovery"])
 def test_a_server_s_defaults_are_the_manifests_(run: Run, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
     """The arguments of the deployment say nothing that the defaults would not."""
     from injector.cli.manifests import find, load_manifests

@@ -8,6 +8,7 @@ from typing import Final
 from injector import __version__
 from injector.cli.checks.certificates import REPAIR, certificate_lines
 from injector.cli.checks.facts import PARTS, Facts, is_ready, port_of, webhook_pods
+from injector.cli.checks.identity import identity_lines
 from injector.cli.checks.lines import Line, Section, bad, good, some, worth_knowing
 from injector.cli.checks.path import PathFacts, diagnose
 from injector.cli.checks.policies import blocking_policies
@@ -23,8 +24,10 @@ OLDEST: Final = (1, 29)
 _INSTALL: Final = "injector install | kubectl apply -f -"
 
 
-def sections(facts: Facts, now: datetime.datetime) -> Iterator[Section]:
-    """Everything about the cluster and the mesh's own part."""
+def sections(
+    facts: Facts, now: datetime.datetime, fail_within: datetime.timedelta = datetime.timedelta(0)
+) -> Iterator[Section]:
+    """Everything about the cluster and the mesh's own part. Roots and issuers that end within `fail_within` are bad."""
     yield Section("Kubernetes", (_version_line(facts.version), *_unseen(facts)))
     if isinstance(facts.configuration, NotFound) and all(
         isinstance(found, NotFound) for found in facts.deployments.values()
@@ -34,6 +37,8 @@ def sections(facts: Facts, now: datetime.datetime) -> Iterator[Section]:
     configuration = (*_configuration_lines(facts.configuration), *_certificate_lines(facts, now))
     yield Section("Webhook configuration", configuration)
     yield Section("Control plane", tuple(_deployment_lines(facts)))
+    if lines := tuple(identity_lines(facts.identity, now, fail_within)):
+        yield Section("Identity", lines)
     yield Section("Reviews", (_probe_line(facts),))
 
 
@@ -52,6 +57,7 @@ def _unseen(facts: Facts) -> Iterator[Line]:
     """What could not be looked at, so that a short report is not taken for a good one."""
     read = {
         "the webhook configuration": facts.configuration,
+        "the mesh's roots": facts.identity,
         "pods": facts.pods,
         "namespaces": facts.namespaces,
         f"network policies in {SYSTEM_NAMESPACE}": facts.policies,

@@ -7,12 +7,14 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+from injector.cli.identity import PUBLISHED
 from injector.cli.live import read_installation
 from injector.inject.installation import Installation
 from injector.inject.model import Json
 from injector.inject.names import ENABLED, INJECT, SYSTEM_NAMESPACE
 from injector.kube.errors import KubeError
 from injector.kube.resources import (
+    CONFIG_MAPS,
     DEPLOYMENTS,
     MUTATING_WEBHOOK_CONFIGURATIONS,
     NAMESPACES,
@@ -28,7 +30,7 @@ Read = TypeVar("Read")
 Maybe: TypeAlias = Read | KubeError
 
 NETWORK_POLICIES: Final = Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
-PARTS: Final = ("injector-webhook", "injector-controller")
+PARTS: Final = ("injector-webhook", "injector-controller", "injector-identity", "injector-discovery")
 
 _ADMIN_SECONDS: Final = 3.0
 """For the pods' own health through the API server: it is the same network, so it answers at once or not at all."""
@@ -54,6 +56,8 @@ class Facts:
     installation: Installation
     notes: tuple[str, ...]
     configuration: Maybe[Json]
+    identity: Maybe[Json]
+    """ConfigMap injector-identity: roots, issuer, and what the controller says of them."""
     served: Maybe[bytes]
     """The serving certificate's chain, PEM."""
     deployments: dict[str, Maybe[Json]]
@@ -71,8 +75,9 @@ async def read_facts(kube: "KubeClient", probe_namespace: str) -> Facts:
     version = await kube.request("GET", "/version")
     installation, notes = await read_installation(kube)
     system = SYSTEM_NAMESPACE
-    configuration, policies, system_pods, namespaces, pods, probe, *deployments = await asyncio.gather(
+    configuration, identity, policies, system_pods, namespaces, pods, probe, *deployments = await asyncio.gather(
         _try(kube.get(MUTATING_WEBHOOK_CONFIGURATIONS, name="injector")),
+        _try(kube.get(CONFIG_MAPS, namespace=system, name=PUBLISHED)),
         _try(_all(kube, NETWORK_POLICIES, system)),
         _try(_all(kube, PODS, system)),
         _try(_all(kube, NAMESPACES, None)),
@@ -85,6 +90,7 @@ async def read_facts(kube: "KubeClient", probe_namespace: str) -> Facts:
         installation=installation,
         notes=notes,
         configuration=configuration,
+        identity=identity,
         served=await _served(kube),
         deployments=dict(zip(PARTS, deployments, strict=True)),
         system_pods=system_pods,

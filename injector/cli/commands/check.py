@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from injector.cli.options import ContextOption, KubeconfigOption, Report, ReportOption, examples
+from injector.cli.options import ContextOption, KubeconfigOption, Report, ReportOption, duration, examples
 from injector.cli.outcome import CommandError, ExitCode
 
 if TYPE_CHECKING:
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from injector.cli.checks.lines import Line, Section
 
 NAME: Final = "check"
-EXAMPLES: Final = examples("injector check", "injector check -o json", "injector check --probe-namespace shop")
+EXAMPLES: Final = examples(
+    "injector check",
+    "injector check -o json --fail-within 30d",
+    "injector check --proxy",
+    "injector check --probe-namespace shop",
+)
 
 _UNREACHABLE: Final = (
     "is the right cluster chosen? kubectl config get-contexts; injector check --context NAME",
@@ -30,6 +35,15 @@ def run(
     probe_namespace: Annotated[
         str, typer.Option(help="Where a pod is tried with a dry run; nothing is created.")
     ] = "default",
+    fail_within: Annotated[
+        datetime.timedelta | None,
+        typer.Option(
+            parser=duration, metavar="DURATION", help="Roots and issuers that end sooner are bad, such as 30d."
+        ),
+    ] = None,
+    proxy: Annotated[
+        bool, typer.Option("--proxy", help="Only list the meshed pods by their proxy's version, and how to renew them.")
+    ] = False,
     kubeconfig: KubeconfigOption = None,
     context: ContextOption = None,
 ) -> None:
@@ -39,7 +53,7 @@ def run(
     tells a firewall from a certificate from a NetworkPolicy), namespaces and pods that asked for the mesh, and what
     bypasses it. It changes nothing. Exit code 0 where nothing is marked ✗, 1 where something is, 3 without a cluster.
     """
-    from injector.cli.checks import control_plane, members
+    from injector.cli.checks import control_plane, members, versions
     from injector.cli.checks.facts import read_facts
     from injector.cli.checks.lines import Section, all_good, bad
     from injector.cli.cluster import in_cluster
@@ -54,7 +68,9 @@ def run(
         found = [Section("Kubernetes", tuple(bad(fault, *_UNREACHABLE) for fault in failed.faults))]
     else:
         now = datetime.datetime.now(datetime.UTC)
-        found = [*control_plane.sections(facts, now), *members.sections(facts)]
+        within = fail_within or datetime.timedelta(0)
+        found = [*control_plane.sections(facts, now, within), *members.sections(facts)]
+        found = list(versions.sections(facts)) if proxy else found
     if output is Report.JSON:
         emit(to_json({"ok": all_good(found), "sections": [dataclasses.asdict(section) for section in found]}))
     else:

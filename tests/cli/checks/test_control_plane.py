@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from injector.cli.checks import control_plane
+from injector.cli.checks.facts import PARTS
 from injector.cli.checks.lines import Line, Status
 from injector.cli.manifests import find, load_manifests
 from injector.kube.errors import Forbidden, KubeError, NotFound
 from tests.cli.checks.test_certificates import CA, NOW
+from tests.cli.checks.test_identity import published
 from tests.cli.checks.test_members import FACTS
 from tests.cli.cluster_objects import READY, meshed, pod
 
@@ -47,7 +49,8 @@ GOOD = dataclasses.replace(
     version={"gitVersion": "v1.36.3"},
     configuration=configuration(),
     served=CA.leaf(),
-    deployments={name: deployment(name) for name in ("injector-webhook", "injector-controller")},
+    identity=published(),
+    deployments={name: deployment(name) for name in PARTS},
     system_pods=[webhook_pod()],
     policies=[],
     probe=meshed(pod("injector-check-x", "default")),

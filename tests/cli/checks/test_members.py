@@ -16,6 +16,7 @@ FACTS = Facts(
     installation=INSTALLATION,
     notes=(),
     configuration=NOTHING,
+    identity=NOTHING,
     served=NOTHING,
     deployments={},
     system_pods=NOTHING,
