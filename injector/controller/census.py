@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from injector.inject.names import PROXY_CONTAINER, SYSTEM_NAMESPACES, TOKEN_VOLUME
-from injector.inject.presence import proxy_container
+from injector.inject.names import PROXY_CONTAINER, SYSTEM_NAMESPACES
+from injector.inject.presence import env_value, proxy_container
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from injector.kube.informer import Key
 
 OVER = frozenset({"Succeeded", "Failed"})
+HAS_IDENTITY = "INJECTOR_DEFAULT_INBOUND_POLICY"
+"""A variable that every injected proxy has since there are identities: one without it is of a version before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A pod with our proxy and its token volume. `running`: the proxy's container runs. `until`: when the pod's
+    """A pod with our proxy and an identity. `running`: the proxy's container runs. `until`: when the pod's
     deletion ends at the latest, None while nobody deletes it; a node that vanished keeps it longer."""
 
     uid: str
@@ -33,9 +35,8 @@ class Member:
 
 def member_of(pod: Object) -> Member | None:
     """What of a pod the census keeps; None for one without identity, or that is over."""
-    volumes = (volume.get("name") for volume in pod["spec"].get("volumes") or ())
-    status = pod.get("status") or {}
-    if status.get("phase") in OVER or proxy_container(pod) is None or TOKEN_VOLUME not in volumes:
+    proxy, status = proxy_container(pod), pod.get("status") or {}
+    if status.get("phase") in OVER or proxy is None or not env_value(proxy, HAS_IDENTITY):
         return None
     states = (entry for entry in status.get("initContainerStatuses") or () if entry.get("name") == PROXY_CONTAINER)
     running = any("running" in (entry.get("state") or {}) for entry in states)

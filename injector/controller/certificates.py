@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from injector.controller import objects, rotation
-from injector.controller.objects import AUTHORITY_SECRET, CONFIGURATION, FIELD_MANAGER, SERVING_SECRET
+from injector.controller.objects import AUTHORITY_SECRET, CONFIGURATION, FIELD_MANAGER, REREAD_SECONDS, SERVING_SECRET
 from injector.controller.observe import observe, trusted
 from injector.controller.rotation import State, Step
 from injector.kube.errors import Conflict, KubeError
@@ -64,12 +64,14 @@ class Certificates:
             Selection.one(SECRETS, name=AUTHORITY_SECRET, namespace=namespace),
             objects.read_authorities,
             self._on_change,
+            REREAD_SECONDS,
         )
         self._serving: Informer[ServingPair] = Informer(
             kube,
             Selection.one(SECRETS, name=SERVING_SECRET, namespace=namespace),
             objects.read_serving,
             self._on_change,
+            REREAD_SECONDS,
         )
         self._configuration: Informer[Configuration] = Informer(
             kube,

@@ -20,6 +20,9 @@ CONFIGURATION = "injector"
 SERVICE = "injector-webhook"
 FIELD_MANAGER = "injector-controller"
 
+# Secrets of which much depends are read again this often, however quiet the watch.
+REREAD_SECONDS = 60.0
+
 LABELS = {"app.kubernetes.io/part-of": "injector", "app.kubernetes.io/managed-by": FIELD_MANAGER}
 
 

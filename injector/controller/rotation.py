@@ -116,7 +116,7 @@ def plan(state: State, policy: Policy, now: datetime) -> Plan:
         return Plan(Step.PROMOTE_AUTHORITY if usable_next else Step.CREATE_AUTHORITY, now)
     if state.installed and not state.published:
         return Plan(Step.PUBLISH_BUNDLE, now)
-    moments: list[datetime] = []
+    moments = [state.current.not_after]
     for step, moment in _candidates(state, state.current, policy, now):
         if moment <= now:
             return Plan(step, now)
@@ -142,9 +142,9 @@ def _leaf_moment(state: State, current: Certificate, policy: Policy, now: dateti
         # Nobody can be served as it is, so nothing is lost by not waiting for the last API server to hear of the
         # bundle, which has been read back: publishing it comes before anything here.
         return now
-    if state.leaf_issuer == current.id and policy.names <= leaf.names:
-        return max(due(leaf), _trusted_moment(state, current, policy, now))
-    return _trusted_moment(state, current, policy, now)
+    # Once it has expired, waiting for the last API server gains nothing either.
+    trusted = min(_trusted_moment(state, current, policy, now), leaf.not_after)
+    return max(due(leaf), trusted) if state.leaf_issuer == current.id and policy.names <= leaf.names else trusted
 
 
 def _trusted_moment(state: State, authority: Certificate, policy: Policy, now: datetime) -> datetime:

@@ -58,6 +58,8 @@ class Informer(Generic[T]):
 
     `project` turns an object into what is kept, or None to keep nothing. `on_change(key, old, new)` is called for every
     difference, in the order of events; None stands for "not there". It must not block and should not raise.
+    `relist_seconds`: for a collection of a few objects on which much depends, list again this often, whatever the watch
+    believes.
     """
 
     def __init__(
@@ -66,11 +68,13 @@ class Informer(Generic[T]):
         selection: Selection,
         project: Callable[[Object], T | None],
         on_change: Callable[[Key, T | None, T | None], None] | None = None,
+        relist_seconds: float | None = None,
     ) -> None:
         self._kube = kube
         self._selection = selection
         self._project = project
         self._on_change = on_change
+        self._relist_seconds = relist_seconds
         self._resource_version = ""
         self._backoff = Backoff(RETRY_BASE_SECONDS, RETRY_CAP_SECONDS)
         self._synced = asyncio.Event()
@@ -93,7 +97,10 @@ class Informer(Generic[T]):
             try:
                 if not self._resource_version:
                     await self._list()
-                await self._watch()
+                async with asyncio.timeout(self._relist_seconds):
+                    await self._watch()
+            except TimeoutError:
+                self._resource_version = ""
             except Gone:
                 # Our place in history is forgotten: only a new list can say what happened since.
                 self._resource_version = ""

@@ -326,6 +326,25 @@ def test_a_leaf_for_other_names_is_replaced() -> None:
     assert plan(state, POLICY, START + POLICY.propagation_delay).step is Step.ISSUE_LEAF
 
 
+def test_it_looks_again_when_the_leaf_expires_however_long_its_authority_is_not_everywhere() -> None:
+    authority = make_authority(START, POLICY.ca_lifetime)
+    known = authority.certificate
+    leaf = issue(authority, POLICY.names, START, timedelta(seconds=20)).certificate
+    for issuer in (known, make_authority(START, POLICY.ca_lifetime).certificate):
+        # A leader that has just been elected has seen the bundle only now.
+        state = State(
+            current=known,
+            previous=(issuer,),
+            leaf=leaf,
+            leaf_issuer=issuer.id,
+            installed=True,
+            published=True,
+            trusted_since={known.id: START},
+        )
+        assert plan(state, POLICY, START).again == leaf.not_after
+        assert plan(state, POLICY, leaf.not_after).step is Step.ISSUE_LEAF
+
+
 @pytest.mark.parametrize("lifetime", [timedelta(minutes=3), timedelta(days=6), timedelta(days=3650)])
 def test_renewal_falls_between_two_thirds_and_a_twentieth_later(lifetime: timedelta) -> None:
     moments = set()

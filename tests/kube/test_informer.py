@@ -166,6 +166,18 @@ async def test_half_a_list_is_no_list(kube: KubeClient, api: FakeApi, monkeypatc
     task.cancel()
 
 
+async def test_what_a_watch_never_tells_is_found_by_listing_again(kube: KubeClient, api: FakeApi) -> None:
+    api.put(pod("a"), {"image": "one"})
+    informer = Informer(kube, Selection(PODS), image, relist_seconds=0.1)
+    task = asyncio.create_task(informer.run())
+    await until(lambda: api.watches)
+    api.objects[pod("a")]["image"] = "two"
+    await until(lambda: informer.items == {("shop", "a"): "two"}, seconds=2)
+    assert len(api.watches) <= 2, "the stream before is closed"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_single_object_is_selected_by_name(kube: KubeClient, api: FakeApi) -> None:
     for name in ("mine", "other"):
         api.put(f"/api/v1/namespaces/system/secrets/{name}", {"image": name})

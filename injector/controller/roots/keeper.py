@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
+from injector.controller.objects import REREAD_SECONDS
 from injector.controller.roots import objects, record
 from injector.controller.roots.changes import change
 from injector.controller.roots.objects import Kept, Publication, Published, Seen
@@ -36,8 +37,6 @@ LONGEST_SLEEP_SECONDS = 30.0
 AFTER_STEP_SECONDS = 1.0
 # While a rotation runs, the proxies are asked this often how far they are; a report of 10,000 is some 2.5 MB.
 ASK_SECONDS = 3.0
-# The Secret is also read anew once a minute, whatever the watch believes.
-REREAD_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -89,15 +88,21 @@ class Roots:
         self._now = now
         self._changed = asyncio.Event()
         self._refused = b""
-        self._kept = self._watch(objects.ROOT_SECRET, objects.read_kept, SECRETS)
+        self._kept = self._watch(objects.ROOT_SECRET, objects.read_kept, SECRETS, REREAD_SECONDS)
         self._published = self._watch(objects.PUBLISHED, objects.read_published)
         self._request = self._watch(objects.REQUEST, objects.read_request)
         self._wish = self._watch(objects.COMMAND, objects.read_wish)
         self._gift = self._watch(objects.GIVEN, objects.read_given)
 
-    def _watch(self, name: str, project: Callable[[Any], Any], resource: Any = CONFIG_MAPS) -> Informer[Any]:
+    def _watch(
+        self,
+        name: str,
+        project: Callable[[Any], Any],
+        resource: Resource = CONFIG_MAPS,
+        relist_seconds: float | None = None,
+    ) -> Informer[Any]:
         selection = Selection.one(resource, name=name, namespace=self._namespace)
-        return Informer(self._kube, selection, project, lambda *_: self._changed.set())
+        return Informer(self._kube, selection, project, lambda *_: self._changed.set(), relist_seconds)
 
     def _seen(self, informer: Informer[Any], name: str) -> Any:
         return informer.items.get((self._namespace, name))
@@ -113,8 +118,6 @@ class Roots:
                 await informer.wait_synced()
             # Before all pods were seen, nobody is known to be behind, and nothing may go on because of that.
             await self._census.synced.wait()
-            if not self._given:
-                group.create_task(self._reread())
             await self._keep()
 
     async def _keep(self) -> None:
@@ -134,21 +137,6 @@ class Roots:
                 await asyncio.wait_for(self._changed.wait(), pause)
             except TimeoutError:
                 continue
-
-    async def _reread(self) -> None:
-        """What a watch may have missed."""
-        while True:
-            await asyncio.sleep(REREAD_SECONDS)
-            found: Kept | None = None
-            try:
-                selector = f"metadata.name={objects.ROOT_SECRET}"
-                async for secret in self._kube.list(SECRETS, namespace=self._namespace, field_selector=selector):
-                    found = objects.read_kept(secret)
-            except KubeError as error:
-                log.warning("cannot read the root's Secret again", error=str(error))
-                continue
-            if found != self._seen(self._kept, objects.ROOT_SECRET):
-                self._kept.put((self._namespace, objects.ROOT_SECRET), found)
 
     async def _pass_on(self) -> float:
         """The user's own roots, as long as they are good; else those that were published before stay."""

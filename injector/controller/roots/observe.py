@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from injector.controller.roots.acknowledgements import Heard
     from injector.controller.roots.objects import Seen
-    from injector.controller.roots.record import Laggard, Record
+    from injector.controller.roots.record import Laggard, Record, Rotation
     from injector.pki import Certificate
 
 
@@ -27,15 +27,14 @@ def observe(seen: Seen, now: datetime, *, everywhere: bool) -> State:
     current = kept.current.certificate if kept.current else None
     following = kept.next.certificate if kept.next else None
     issuer, running = published.issuer, published.record.running
-    lasted = running is not None and running.phase is Phase.ROOTS
-    since = running.since if running is not None and lasted else now
     unanswered = not answered(request, issuer) or (bool(request) and (issuer is None or not issuer.valid(now)))
     return State(
         current=current,
         next=following,
         previous=kept.previous,
         trusted=published.roots,
-        everywhere_since=since if everywhere else None,
+        everywhere_since=_since(Phase.ROOTS, running, now) if everywhere else None,
+        reissued_since=_since(Phase.CERTIFICATES, running, now),
         issuer=issuer,
         # An issuer's chain may have certificates between it and its root.
         issuer_root=signer(published.chain[-1] if published.chain else None, (current, following, *kept.previous)),
@@ -43,6 +42,11 @@ def observe(seen: Seen, now: datetime, *, everywhere: bool) -> State:
         asked=record.asked(published.record, seen.wish),
         forced=record.forced(published.record, seen.wish),
     )
+
+
+def _since(awaited: Phase, running: Rotation | None, now: datetime) -> datetime:
+    """When the phase began; now, unless it lasts already."""
+    return running.since if running is not None and running.phase is awaited else now
 
 
 def behind(state: State, known: Record, running: Mapping[str, str], heard: Heard) -> list[Laggard]:

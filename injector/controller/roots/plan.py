@@ -62,8 +62,9 @@ class Asked(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How long things take. `settle`: how long a root stands in every namespace before it signs, because a pod that is
-    just being started may have read the roots before, and is not asked."""
+    """How long things take. `settle` is how long the slowest reader may be behind: a root stands in every namespace for
+    so long before it signs, because a pod that is just being started has read the roots before, and is not asked; and
+    an old one goes so long after the issuer was exchanged, because one of its replicas may not have heard of that."""
 
     root_lifetime: timedelta
     issuer_lifetime: timedelta
@@ -75,9 +76,10 @@ class State:
     """What is observed. Roots that sign are readable ones with their key; None stands for missing or damaged.
 
     `trusted` is what the published bundle holds. `everywhere_since` says since when each namespace has it, None while
-    one has another. `issuer_root` is the id of the known root that signed the issuer. `requested`: the issuer asks for
-    a certificate that it has not got. `without_root`, `without_certificate`: how many of those who are to be asked have
-    not said that they accept `next`, or that their certificate is of `issuer`. `forced`: go on past them.
+    one has another; `reissued_since` since when the issuer's certificate is of the current root. `issuer_root` is the
+    id of the known root that signed the issuer. `requested`: the issuer asks for a certificate that it has not got.
+    `without_root`, `without_certificate`: how many of those who are to be asked have not said that they accept `next`,
+    or that their certificate is of `issuer`. `forced`: go on past them.
     """
 
     current: Certificate | None = None
@@ -85,6 +87,7 @@ class State:
     previous: tuple[Certificate, ...] = ()
     trusted: tuple[Certificate, ...] = ()
     everywhere_since: datetime | None = None
+    reissued_since: datetime | None = None
     issuer: Certificate | None = None
     issuer_root: str | None = None
     requested: bool = False
@@ -157,7 +160,7 @@ def _step(state: State, policy: Policy, now: datetime) -> Step | None:
         return Step.PROMOTE_ROOT
     if state.current is not None and state.current.valid(now) and state.requested:
         return Step.SIGN_ISSUER
-    if state.next is None and state.previous and _may_retire(state, now):
+    if state.next is None and state.previous and _may_retire(state, policy, now):
         return Step.RETIRE_ROOTS
     return _begin(state, policy, now)
 
@@ -179,15 +182,16 @@ def _may_sign(state: State, policy: Policy, now: datetime) -> bool:
     return settled and state.without_root == 0
 
 
-def _may_retire(state: State, now: datetime) -> bool:
-    issued = state.reissued and state.issuer is not None and state.issuer.valid(now)
-    return issued and (state.forced or state.without_certificate == 0)
+def _may_retire(state: State, policy: Policy, now: datetime) -> bool:
+    if not state.reissued or state.issuer is None or not state.issuer.valid(now):
+        return False
+    settled = state.reissued_since is not None and state.reissued_since + policy.settle <= now
+    return state.forced or (settled and state.without_certificate == 0)
 
 
 def _again(state: State, policy: Policy, now: datetime) -> datetime | None:
-    moments = []
-    if state.next is not None and state.everywhere_since is not None:
-        moments.append(state.everywhere_since + policy.settle)
+    settling = state.everywhere_since if state.next is not None else state.reissued_since
+    moments = [settling + policy.settle] if settling is not None else []
     if state.current is not None:
         # Its end matters too: from then on a prepared root need not wait.
         moments += [due(state.current, policy), state.current.not_after]
