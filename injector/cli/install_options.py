@@ -1,6 +1,7 @@
 """The options of `injector install`, one type each."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
 import typer
@@ -97,5 +98,21 @@ Network: TypeAlias = Annotated[
         "Repeatable.",
         metavar="CIDR",
     ),
+]
+RootCa: TypeAlias = Annotated[
+    Path | None,
+    _option(
+        _IDENTITY,
+        "Roots of your own, PEM; the mesh then makes none. Without the two options below you keep the Secret "
+        "injector-identity-issuer (cert-manager does).",
+        metavar="FILE",
+    ),
+]
+IssuerCertificate: TypeAlias = Annotated[
+    Path | None,
+    _option(_IDENTITY, "An issuer under those roots, PEM, then what stands between it and them.", metavar="FILE"),
+]
+IssuerKey: TypeAlias = Annotated[
+    Path | None, _option(_IDENTITY, "Its key, PEM. It is printed with the objects.", metavar="FILE")
 ]
 OutputOption: TypeAlias = Annotated[Objects, typer.Option("--output", "-o", help="How to print the objects.")]

@@ -54,6 +54,7 @@ class InstallSettings:
     defaults: Mapping[str, str] = field(default_factory=dict)
     trust_domain: str | None = None
     networks: tuple[str, ...] = ()
+    identity_given: bool = False
 
 
 def render(manifests: list[Document], settings: InstallSettings) -> list[Document]:
@@ -125,6 +126,7 @@ def _apply_installation(rendered: list[Document], settings: InstallSettings) -> 
         ("proxyUid", settings.proxy_uid),
         ("trustDomain", settings.trust_domain),
         ("networks", list(settings.networks) or None),
+        ("identity", {"given": True} if settings.identity_given else None),
     ):
         if value is not None:
             mapping[key] = value

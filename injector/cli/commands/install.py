@@ -1,6 +1,7 @@
 """`injector install`."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from injector.cli import install_options as options
@@ -38,6 +39,9 @@ def run(
     extra_env: options.ExtraEnv = None,
     trust_domain: options.TrustDomain = None,
     network: options.Network = None,
+    root_ca: options.RootCa = None,
+    issuer_certificate: options.IssuerCertificate = None,
+    issuer_key: options.IssuerKey = None,
     output: options.OutputOption = options.Objects.YAML,
 ) -> None:
     """Print the objects that make up the mesh, for `kubectl apply -f -`.
@@ -65,10 +69,11 @@ def run(
         defaults=key_values("--default", default),
         extra_env=key_values("--extra-env", extra_env),
         trust_domain=trust_domain,
+        identity_given=root_ca is not None,
         networks=tuple(network or ()),
     )
     try:
-        rendered = render(load_manifests(), settings)
+        rendered = [*render(load_manifests(), settings), *_given(root_ca, issuer_certificate, issuer_key)]
     except SettingsError as bad:
         raise CommandError(*bad.faults, code=ExitCode.USAGE) from bad
     if list_images:
@@ -77,6 +82,27 @@ def run(
     emit(_text(rendered, output))
     if sys.stdout.isatty():
         note("Nothing is installed yet: injector install | kubectl apply -f -")
+
+
+def _given(root_ca: Path | None, certificate: Path | None, key: Path | None) -> list["Document"]:
+    if root_ca is None and certificate is None and key is None:
+        return []
+    from datetime import UTC, datetime
+
+    from injector.cli.given import Given, given_documents
+    from injector.cli.render import SettingsError
+
+    if root_ca is None or (certificate is None) != (key is None):
+        raise SettingsError(["expected --root-ca, alone or with both --issuer-certificate and --issuer-key"])
+    contents, faults = [], []
+    for file in (root_ca, certificate, key):
+        try:
+            contents.append(None if file is None else file.read_bytes())
+        except OSError as error:
+            faults.append(f"{file}: {error.strerror or error}")
+    if faults or contents[0] is None:
+        raise SettingsError(faults)
+    return given_documents(Given(contents[0], *contents[1:]), datetime.now(UTC))
 
 
 def _text(rendered: list["Document"], output: options.Objects) -> str:
