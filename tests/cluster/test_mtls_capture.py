@@ -6,8 +6,8 @@ from typing import Final
 
 import pytest
 
-from injector.inject.names import INBOUND_PORT, PREFIX
-from tests.cluster.support import pods, shop
+from injector.inject.names import INBOUND_PORT, PREFIX, PROXY_CONTAINER
+from tests.cluster.support import pods, proxies, shop
 from tests.cluster.support.cluster import Cluster
 from tests.cluster.support.mesh import Mesh
 from tests.cluster.support.sandbox import Pod, Sandbox
@@ -100,6 +100,7 @@ ACCEPTED: Final = {
     "deny": (False, False, False),
 }
 POLICY: Final = f"{PREFIX}default-inbound-policy"
+POLICY_REASONS: Final = ("policy_unauthenticated", "policy_outside_networks", "policy_nobody")
 
 
 def test_each_policy_lets_in_whom_it_says_and_counts_the_others(
@@ -114,14 +115,14 @@ def test_each_policy_lets_in_whom_it_says_and_counts_the_others(
         each.wait_ready()
 
     for server, expected in zip(servers, ACCEPTED.values(), strict=True):
-        before = server.metrics().total("tcp_refused_total", direction="inbound", reason="policy")
+        before = proxies.refused(server, "inbound", *POLICY_REASONS)
         seen = (reaches(inside, server), reaches(outside, server), reaches_from_node(mesh.cluster, server))
         assert seen == expected, server.name
-        refused = server.metrics().total("tcp_refused_total", direction="inbound", reason="policy") - before
+        refused = proxies.refused(server, "inbound", *POLICY_REASONS) - before
         assert refused == expected.count(False), server.name
         if not expected[1]:
-            assert outside.address(4) in server.logs("injector-proxy"), "the refusal names the peer"
-            assert server.name in server.logs("injector-proxy"), "and the policy"
+            said = [line for line in server.logs(PROXY_CONTAINER).splitlines() if "by policy" in line]
+            assert any(outside.address(4) in line and server.name in line for line in said), said
 
 
 def reaches(client: Pod, server: Pod) -> bool:

@@ -118,7 +118,7 @@ def new_pods_wait_and_say_why(api: Api, meshed: Sandbox) -> list[str]:
 
 
 def says_why(pod: Pod) -> bool:
-    return "certificate" in pod.logs(PROXY_CONTAINER) and proxies.ready_milliseconds(pod) is None
+    return "waiting for a certificate" in pod.logs(PROXY_CONTAINER) and proxies.ready_milliseconds(pod) is None
 
 
 @pytest.mark.timeout(400, func_only=True)

@@ -19,7 +19,8 @@ def certificate_end(pod: Pod) -> float:
 
 def failed_renewals(pod: Pod) -> float:
     """How often it asked for a certificate in vain."""
-    return pod.metrics().total("certificate_renewals_total", result="failed")
+    seen = pod.metrics()
+    return seen.total("certificate_renewals_total") - seen.total("certificate_renewals_total", result="renewed")
 
 
 def plaintext(pod: Pod, direction: str, reason: str = "") -> float:
@@ -28,8 +29,10 @@ def plaintext(pod: Pod, direction: str, reason: str = "") -> float:
     return pod.metrics().total("tcp_plaintext_total", direction=direction, **chosen)
 
 
-def refused(pod: Pod, direction: str, reason: str) -> float:
-    return pod.metrics().total("tcp_refused_total", direction=direction, reason=reason)
+def refused(pod: Pod, direction: str, *reasons: str) -> float:
+    """Connections that it did not carry, for any of these reasons."""
+    seen = pod.metrics()
+    return sum(seen.total("tcp_refused_total", direction=direction, reason=reason) for reason in reasons)
 
 
 def ready_milliseconds(pod: Pod) -> float | None:
