@@ -1,111 +1,177 @@
-//! The path of one connection: judge, dial, carry, count.
+//! What connections of both directions have in common: judged first, carried then, counted, and ended as they should be.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Once};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::SockRef;
-use tokio::io::Interest;
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::TcpStream;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use crate::copy::relay;
-use crate::dial::{self, Dial, Failure};
+use crate::dial::{Failure, tune};
 use crate::listen::Accepted;
+use crate::log::Seldom;
 use crate::metrics::{Direction, Opaque, Traffic};
 use crate::orig_dst::canonical;
-use crate::refuse::{Arrival, Reason, judge};
+use crate::refuse::{Arrival, Reason, Way, judge};
+use crate::tls::{SpiffeId, TlsStream};
 use crate::worker::Worker;
+use crate::{inbound, outbound};
 
 /// Carries one accepted connection to where it was going, until both sides are done.
 pub async fn serve(accepted: Accepted, direction: Direction, worker: Arc<Worker>) {
     let Accepted { stream: client, place: _place, .. } = accepted;
-    let traffic = worker.metrics.of(direction);
-    let destination = match admit(&client, direction, &worker) {
-        Ok(destination) => destination,
-        Err(reason) => {
-            traffic.refused.of(reason).add(1);
-            tell_refusal(&client, direction, reason);
-            return reset(&client);
-        }
+    // Addresses that cannot be asked for belong to a connection that is gone already.
+    let (Ok(peer), Ok(local)) = (client.peer_addr(), client.local_addr()) else {
+        return worker.metrics.of(direction).refused.of(Reason::NoOriginalDestination).add(1);
     };
-    let opaque = if worker.opaque_ports.contains(destination.port()) { Opaque::Declared } else { Opaque::No };
-    traffic.connections.of(opaque).add(1);
-    let _ended = Ended(traffic);
-    match reach(&client, destination, &worker).await {
-        Ok((target, _dial)) => carry(client, target, traffic).await,
-        Err(failure) => {
-            traffic.connect_failures.of(failure).add(1);
-            debug!(?direction, %destination, ?failure, "could not reach a destination");
+    let (peer, local) = (canonical(peer), canonical(local));
+    let _ = tune(&client); // fails for a connection that is gone, which whoever reads from it finds out
+    match (direction, admit(&client, peer, local, direction, &worker)) {
+        (_, Err(reason)) => {
+            refuse(&worker, &Refusal { direction, peer, identity: None, destination: None, reason });
             reset(&client);
         }
+        (Direction::Outbound, Ok(Way::To(destination))) => outbound::serve(client, peer, destination, &worker).await,
+        (Direction::Inbound, Ok(Way::To(destination))) => inbound::plaintext(client, peer, destination, &worker).await,
+        // The outbound port has no mesh traffic; `judge` says so.
+        (_, Ok(Way::Mesh(ip))) => inbound::mesh(client, peer, ip, &worker).await,
     }
 }
 
 /// Where the connection is to be carried, or why not.
-fn admit(client: &TcpStream, direction: Direction, worker: &Worker) -> Result<SocketAddr, Reason> {
-    // Addresses that cannot be asked for belong to a connection that is gone already.
-    let (Ok(peer), Ok(local)) = (client.peer_addr(), client.local_addr()) else {
-        return Err(Reason::NoOriginalDestination);
-    };
-    let (peer, local) = (canonical(peer), canonical(local));
+fn admit(
+    client: &TcpStream,
+    peer: SocketAddr,
+    local: SocketAddr,
+    direction: Direction,
+    worker: &Worker,
+) -> Result<Way, Reason> {
     let original = (worker.original_destination)(client, local);
-    let destination = judge(&Arrival { direction, peer, local, original, pod_ips: &worker.pod_ips })?;
-    if worker.dials.contains(peer, destination) { Err(Reason::Loop) } else { Ok(destination) }
+    let way = judge(&Arrival { direction, peer, local, original, pod_ips: &worker.pod_ips })?;
+    match way {
+        Way::To(destination) if worker.dials.contains(peer, destination) => Err(Reason::Loop),
+        way => Ok(way),
+    }
 }
 
-/// Dials, but no longer than the client is there: one that gave up must not cost a dial's whole timeout.
-async fn reach<'w>(
-    client: &TcpStream,
-    destination: SocketAddr,
-    worker: &'w Worker,
-) -> Result<(TcpStream, Dial<'w>), Failure> {
-    dial::tune(client).map_err(|_| Failure::ClientGone)?;
+/// One end of a connection: something over one TCP connection.
+pub trait End: AsyncRead + AsyncWrite + Unpin {
+    /// The connection underneath.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl End for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl End for TlsStream {
+    fn tcp(&self) -> &TcpStream {
+        TlsStream::tcp(self)
+    }
+}
+
+/// A connection that counts as carried until this is dropped, whatever ends it.
+#[derive(Debug)]
+pub struct Counted<'t>(&'t Traffic);
+
+impl<'t> Counted<'t> {
+    /// Counts a connection to `destination`.
+    pub fn new(traffic: &'t Traffic, destination: SocketAddr, worker: &Worker) -> Self {
+        let declared = worker.opaque_ports.contains(destination.port());
+        traffic.connections.of(if declared { Opaque::Declared } else { Opaque::No }).add(1);
+        Self(traffic)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.ended.add(1);
+    }
+}
+
+/// Does something for a client, but no longer than the client is there: one that gave up must not cost a whole timeout.
+pub async fn while_there<T>(client: &TcpStream, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
         biased;
-        dialled = dial::dial(destination, &worker.dials) => dialled,
+        done = work => done,
         _ = client.ready(Interest::ERROR) => Err(Failure::ClientGone),
     }
 }
 
-async fn carry(mut client: TcpStream, mut target: TcpStream, traffic: &Traffic) {
+/// Carries bytes between two ends until both are done; what broke is told to both by a reset.
+///
+/// Through TLS a reset is an end without `close_notify`: the other proxy reads an error there, and resets in its turn.
+pub async fn carry(mut client: impl End, mut target: impl End, traffic: &Traffic) {
     let carried = relay(&mut client, &mut target, |carried| {
         traffic.bytes_in.add(carried.from_opener);
         traffic.bytes_out.add(carried.to_opener);
     });
     if let Err(error) = carried.await {
         debug!(%error, "a connection broke");
-        reset(&client);
-        reset(&target);
+        reset(client.tcp());
+        reset(target.tcp());
     }
 }
 
+/// Counts and tells that a destination could not be reached, and resets the client.
+pub fn unreached(client: &TcpStream, destination: SocketAddr, failure: Failure, traffic: &Traffic) {
+    traffic.connect_failures.of(failure).add(1);
+    debug!(%destination, ?failure, "could not reach a destination");
+    reset(client);
+}
+
 /// Makes the socket's close a reset: an orderly end would tell the peer that all was said and done.
-fn reset(stream: &TcpStream) {
+pub fn reset(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-/// A refusal is counted; only a loop is also told, once, for someone must repair the redirection.
-fn tell_refusal(client: &TcpStream, direction: Direction, reason: Reason) {
+/// What there is to say of a connection that is refused.
+#[derive(Debug)]
+pub struct Refusal<'a> {
+    /// By which listener it came.
+    pub direction: Direction,
+    /// Who opened it.
+    pub peer: SocketAddr,
+    /// Who that is, if it is known.
+    pub identity: Option<&'a SpiffeId>,
+    /// Where it was going, if that is known.
+    pub destination: Option<SocketAddr>,
+    /// Why it is refused.
+    pub reason: Reason,
+}
+
+/// Counts a refusal, and tells of it what somebody can do something about: a few lines of many.
+pub fn refuse(worker: &Worker, refusal: &Refusal) {
+    static TOLD: Seldom = Seldom::new();
     static LOOP: Once = Once::new();
-    let peer = client.peer_addr().ok();
-    debug!(?direction, ?peer, ?reason, "refused a connection");
-    if reason == Reason::Loop {
-        LOOP.call_once(|| {
+    let Refusal { direction, peer, identity, destination, reason } = refusal;
+    worker.metrics.of(*direction).refused.of(*reason).add(1);
+    let (identity, policy) = (identity.map_or("none", SpiffeId::as_str), worker.mesh.inbound_policy.name());
+    let destination = destination.map(tracing::field::display);
+    match reason {
+        Reason::Loop => LOOP.call_once(|| {
             error!(
                 uid = rustix::process::getuid().as_raw(),
                 "the proxy's own connection was redirected back to it: the redirection rules exempt another user than \
                  this one; the pod must be created again with rules for this uid"
             );
-        });
-    }
-}
-
-/// Counts the end of a connection, whatever ends it.
-struct Ended<'t>(&'t Traffic);
-
-impl Drop for Ended<'_> {
-    fn drop(&mut self) {
-        self.0.ended.add(1);
+        }),
+        Reason::PolicyUnauthenticated | Reason::PolicyOutsideNetworks | Reason::PolicyNobody => {
+            if let Some(left_out) = TOLD.line(Instant::now()) {
+                let reason = crate::metrics::Labelled::label(*reason);
+                warn!(%peer, identity, destination, policy, reason, left_out, "refused a connection by policy");
+            }
+        }
+        Reason::UnknownDestination => {
+            if let Some(left_out) = TOLD.line(Instant::now()) {
+                warn!(destination, left_out, "refused a connection: nobody told in time where it goes");
+            }
+        }
+        _ => debug!(?direction, %peer, identity, destination, ?reason, "refused a connection"),
     }
 }

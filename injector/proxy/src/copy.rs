@@ -123,13 +123,15 @@ struct Flow {
     allowance: usize,
     /// The kernel tells of a reset once: a write that heard of it leaves the next read to find an orderly end.
     source_reset: bool,
+    /// A sink may keep what it took (TLS does, while the kernel takes nothing); it must not keep it while we wait.
+    unflushed: bool,
     read: u64,
     written: u64,
 }
 
 impl Flow {
     fn new() -> Self {
-        Self { state: State::Reading, allowance: LEAST, source_reset: false, read: 0, written: 0 }
+        Self { state: State::Reading, allowance: LEAST, source_reset: false, unflushed: false, read: 0, written: 0 }
     }
 
     /// Whether the sink was reset before it had ended: after its end (CLOSE_WAIT) Linux says EPIPE instead, and what it
@@ -192,7 +194,8 @@ impl Flow {
     ) -> Poll<Result<usize, Broken>> {
         BUFFER.with_borrow_mut(|buffer| {
             let mut chunk = ReadBuf::new(&mut buffer[..self.allowance]);
-            ready!(Pin::new(source).poll_read(cx, &mut chunk)).map_err(Broken::Source)?;
+            let Poll::Ready(read) = Pin::new(source).poll_read(cx, &mut chunk) else { return self.flush(cx, sink) };
+            read.map_err(Broken::Source)?;
             let chunk = chunk.filled();
             self.read += chunk.len() as u64;
             if chunk.is_empty() {
@@ -207,7 +210,22 @@ impl Flow {
         })
     }
 
+    /// Before a wait for the source. Pending, unless the sink turns out to be broken.
+    fn flush(&mut self, cx: &mut Context<'_>, sink: &mut (impl AsyncWrite + Unpin)) -> Poll<Result<usize, Broken>> {
+        if self.unflushed {
+            match ready!(Pin::new(sink).poll_flush(cx)) {
+                Ok(()) => self.unflushed = false,
+                Err(error) => {
+                    self.state = deaf(error.kind());
+                    return Poll::Ready(Ok(0));
+                }
+            }
+        }
+        Poll::Pending
+    }
+
     fn write(&mut self, cx: &mut Context<'_>, sink: &mut (impl AsyncWrite + Unpin), chunk: &[u8]) {
+        self.unflushed = true;
         let mut at = 0;
         while at < chunk.len() {
             match Pin::new(&mut *sink).poll_write(cx, &chunk[at..]) {

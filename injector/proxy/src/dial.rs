@@ -37,13 +37,25 @@ pub enum Failure {
     Resources,
     /// The client went away meanwhile.
     ClientGone,
+    /// The destination has no endpoint that may be chosen.
+    NoEndpoint,
+    /// Who answered was not who had to, or not in a way that could be trusted.
+    Handshake,
     /// Anything else the kernel says.
     Other,
 }
 
 impl Labelled for Failure {
-    const ALL: &'static [Self] =
-        &[Self::Refused, Self::Unreachable, Self::Timeout, Self::Resources, Self::ClientGone, Self::Other];
+    const ALL: &'static [Self] = &[
+        Self::Refused,
+        Self::Unreachable,
+        Self::Timeout,
+        Self::Resources,
+        Self::ClientGone,
+        Self::NoEndpoint,
+        Self::Handshake,
+        Self::Other,
+    ];
 
     fn index(self) -> usize {
         self as usize
@@ -56,6 +68,8 @@ impl Labelled for Failure {
             Self::Timeout => "timeout",
             Self::Resources => "resources",
             Self::ClientGone => "client_gone",
+            Self::NoEndpoint => "no_endpoint",
+            Self::Handshake => "handshake",
             Self::Other => "other",
         }
     }

@@ -10,11 +10,14 @@ use tokio::sync::{oneshot, watch};
 use tracing::info;
 
 use crate::admin::{self, Admin};
+use crate::api;
 use crate::config::{ADMIN_PORT, Config, INBOUND_PORT, OUTBOUND_PORT, Pod};
 use crate::dial::Dials;
+use crate::discovery::{self, Client, ClientMetrics, Directory, Place, Store};
 use crate::drain;
 use crate::identity::{self, Established, IdentityMetrics, Seeker};
 use crate::listen::{At, bind};
+use crate::mesh::Mesh;
 use crate::metrics::{Exposition, WorkerMetrics};
 use crate::orig_dst::original_destination;
 use crate::probe::Prober;
@@ -26,7 +29,9 @@ pub struct Proxy {
     started: Instant,
     runtime: Runtime,
     admin: Vec<std::net::TcpListener>,
-    workers: Vec<(Worker, Listeners)>,
+    workers: Vec<(Arc<WorkerMetrics>, Listeners)>,
+    /// Connections that each worker may carry.
+    most: usize,
     seeker: Seeker,
     certificates: Arc<IdentityMetrics>,
 }
@@ -48,24 +53,26 @@ impl Proxy {
                 inbound: bind(At::Everywhere(INBOUND_PORT), shared)?,
                 outbound: bind(At::Loopback(OUTBOUND_PORT), shared)?,
             };
-            workers.push((worker_of(&config, most), listeners));
+            workers.push((Arc::default(), listeners));
         }
         let admin = bind(At::Everywhere(ADMIN_PORT), false)?;
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("cannot start the event loop: {error}"))?;
-        Ok(Self { config, started, runtime, admin, workers, seeker, certificates })
+        Ok(Self { config, started, runtime, admin, workers, most, seeker, certificates })
     }
 
     /// Waits for a certificate, then carries connections until `terminated`, then lets them finish.
     pub fn run(self, terminated: impl Future<Output = io::Result<()>>) -> Result<(), String> {
-        let metrics: Vec<Arc<WorkerMetrics>> = self.workers.iter().map(|(one, _)| Arc::clone(&one.metrics)).collect();
-        let prober = Prober::new(self.config.probes, self.config.pod.ips.first().copied());
+        let metrics: Vec<Arc<WorkerMetrics>> = self.workers.iter().map(|(one, _)| Arc::clone(one)).collect();
+        let prober = Prober::new(self.config.probes.clone(), self.config.pod.ips.first().copied());
+        let discovery = Arc::new(ClientMetrics::default());
         let exposition = Exposition::new(
             self.config.pod.clone(),
             self.started,
             metrics.clone(),
             prober.metrics(),
             self.certificates,
+            Arc::clone(&discovery),
         );
         let (stop, stopped) = watch::channel(false);
         let admin = Admin { prober, exposition, certified: self.seeker.status(), draining: stopped.clone() };
@@ -77,8 +84,12 @@ impl Proxy {
                 established = self.seeker.establish() => established,
                 ended = &mut terminated => return ended.map_err(unheard),
             };
-            let finished = start(self.workers, &stopped).map_err(|error| format!("cannot start a worker: {error}"))?;
-            announce(&self.config.pod, &established, finished.len(), self.started);
+            announce(&self.config, &established, self.workers.len(), self.started);
+            let mesh = Arc::new(join(&self.config, established, discovery));
+            let workers = self.workers.into_iter().map(|(metrics, listeners)| {
+                (worker_of(&self.config, self.most, metrics, Arc::clone(&mesh)), listeners)
+            });
+            let finished = start(workers, &stopped).map_err(|error| format!("cannot start a worker: {error}"))?;
             terminated.await.map_err(unheard)?;
             let open = || metrics.iter().map(|worker| worker.open()).sum();
             drain::drain(&stop, finished, self.config.grace, open).await;
@@ -87,10 +98,45 @@ impl Proxy {
     }
 }
 
+/// Takes the pod's place in the mesh, and begins to ask where connections go.
+fn join(config: &Config, established: Established, metrics: Arc<ClientMetrics>) -> Mesh {
+    let Established { credentials, facts, trust, wish, .. } = established;
+    let place = Place { trust_domain: facts.borrow().trust_domain.clone(), node: config.pod.node.clone() };
+    let store = Store::new(&config.identity_directory, place.clone());
+    let directory = Arc::new(Directory::new(place));
+    discovery::restore(&directory, &store);
+    tokio::spawn(discovery::keep(Arc::clone(&directory), store));
+    let client = Client {
+        directory: Arc::clone(&directory),
+        credentials: Arc::clone(&credentials),
+        facts: facts.clone(),
+        hello: hello(&config.pod),
+        trust,
+        wish,
+        metrics,
+    };
+    tokio::spawn(client.run());
+    let (inbound_policy, unknown_destinations) = (config.inbound_policy, config.unknown_destinations);
+    Mesh { credentials, directory, facts, inbound_policy, unknown_destinations }
+}
+
+/// Who speaks to the controller.
+fn hello(pod: &Pod) -> api::Hello {
+    api::Hello {
+        proxy_version: env!("CARGO_PKG_VERSION").to_owned(),
+        namespace: pod.namespace.clone(),
+        service_account: pod.service_account.clone(),
+        pod: pod.name.clone(),
+        pod_uid: pod.uid.clone(),
+        node: pod.node.clone(),
+        trust: None,
+    }
+}
+
 /// Says that the proxy serves, as whom, and how long it took to get here since the process began.
-fn announce(pod: &Pod, established: &Established, workers: usize, started: Instant) {
+fn announce(config: &Config, established: &Established, workers: usize, started: Instant) {
     let credentials = established.credentials.current();
-    let identity = credentials.identity();
+    let (identity, pod) = (credentials.identity(), &config.pod);
     info!(
         version = env!("CARGO_PKG_VERSION"),
         pod = %pod.name,
@@ -99,6 +145,8 @@ fn announce(pod: &Pod, established: &Established, workers: usize, started: Insta
         kept = established.kept,
         valid_for_seconds = identity.not_after.duration_since(SystemTime::now()).unwrap_or_default().as_secs(),
         workers,
+        policy = config.inbound_policy.name(),
+        skipped_ports = %config.skip_inbound_ports,
         milliseconds = %format_args!("{:.1}", started.elapsed().as_secs_f64() * 1000.0),
         "ready"
     );
@@ -113,9 +161,10 @@ fn whose(config: &Config) -> identity::Settings {
     }
 }
 
-fn worker_of(config: &Config, most: usize) -> Worker {
+fn worker_of(config: &Config, most: usize, metrics: Arc<WorkerMetrics>, mesh: Arc<Mesh>) -> Worker {
     Worker {
-        metrics: Arc::default(),
+        mesh,
+        metrics,
         dials: Dials::default(),
         pod_ips: config.pod.ips.clone(),
         opaque_ports: config.opaque_ports.clone(),
@@ -124,7 +173,10 @@ fn worker_of(config: &Config, most: usize) -> Worker {
     }
 }
 
-fn start(workers: Vec<(Worker, Listeners)>, stopped: &watch::Receiver<bool>) -> io::Result<Vec<oneshot::Receiver<()>>> {
-    let numbered = workers.into_iter().enumerate();
+fn start(
+    workers: impl Iterator<Item = (Worker, Listeners)>,
+    stopped: &watch::Receiver<bool>,
+) -> io::Result<Vec<oneshot::Receiver<()>>> {
+    let numbered = workers.enumerate();
     numbered.map(|(number, (worker, listeners))| worker::start(number, worker, listeners, stopped.clone())).collect()
 }

@@ -1,17 +1,19 @@
-//! Which connections are not carried, and why: a closed list, judged before anything is dialled.
+//! Which connections are not carried, and why: a closed list. Where a connection was going is judged first, before
+//! anything is dialled; who opened it is for `policy`.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::OWN_PORTS;
 use crate::metrics::{Direction, Labelled};
+use crate::policy::Denial;
 
 /// Why a connection was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The kernel knows no original destination: connection tracking is missing or has forgotten.
     NoOriginalDestination,
-    /// Spoken to directly, without redirection: there is nowhere to carry it.
+    /// Spoken to directly, without redirection, and not by another proxy: there is nowhere to carry it.
     Direct,
     /// The proxy's own ports, on an address of this pod: it would talk to itself.
     OwnPort,
@@ -21,11 +23,45 @@ pub enum Reason {
     NotThisPod,
     /// The proxy's own connection came back to it: redirection does not exempt the proxy's user.
     Loop,
+    /// Spoken to directly, by somebody who is no proxy of this mesh: the handshake failed.
+    Handshake,
+    /// A proxy of this mesh that did not say what it carries, or something that we cannot carry.
+    Preface,
+    /// Nobody told where it goes in time, and such connections do not pass.
+    UnknownDestination,
+    /// The inbound policy asks for an identity.
+    PolicyUnauthenticated,
+    /// The inbound policy asks for a source in the cluster's networks.
+    PolicyOutsideNetworks,
+    /// The inbound policy lets nobody in.
+    PolicyNobody,
+}
+
+impl From<Denial> for Reason {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Unauthenticated => Self::PolicyUnauthenticated,
+            Denial::OutsideNetworks => Self::PolicyOutsideNetworks,
+            Denial::Nobody => Self::PolicyNobody,
+        }
+    }
 }
 
 impl Labelled for Reason {
-    const ALL: &'static [Self] =
-        &[Self::NoOriginalDestination, Self::Direct, Self::OwnPort, Self::Loopback, Self::NotThisPod, Self::Loop];
+    const ALL: &'static [Self] = &[
+        Self::NoOriginalDestination,
+        Self::Direct,
+        Self::OwnPort,
+        Self::Loopback,
+        Self::NotThisPod,
+        Self::Loop,
+        Self::Handshake,
+        Self::Preface,
+        Self::UnknownDestination,
+        Self::PolicyUnauthenticated,
+        Self::PolicyOutsideNetworks,
+        Self::PolicyNobody,
+    ];
 
     fn index(self) -> usize {
         self as usize
@@ -39,6 +75,12 @@ impl Labelled for Reason {
             Self::Loopback => "loopback",
             Self::NotThisPod => "not_this_pod",
             Self::Loop => "loop",
+            Self::Handshake => "handshake",
+            Self::Preface => "preface",
+            Self::UnknownDestination => "unknown_destination",
+            Self::PolicyUnauthenticated => "policy_unauthenticated",
+            Self::PolicyOutsideNetworks => "policy_outside_networks",
+            Self::PolicyNobody => "policy_nobody",
         }
     }
 }
@@ -58,11 +100,22 @@ pub struct Arrival<'a> {
     pub pod_ips: &'a [IpAddr],
 }
 
-/// The address to dial for a connection, or why it is refused. Loops are judged by `dial`, which knows what it dialled.
-pub fn judge(arrival: &Arrival) -> Result<SocketAddr, Reason> {
+/// Where a connection that may be carried goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// It was redirected, and this is where it was going.
+    To(SocketAddr),
+    /// It is for the proxy itself, at this address of the pod: another proxy will say to which port it goes.
+    Mesh(IpAddr),
+}
+
+/// Where a connection goes, or why it is refused. Loops are judged by `dial`, which knows what it dialled.
+pub fn judge(arrival: &Arrival) -> Result<Way, Reason> {
     let Ok(original) = arrival.original else { return Err(Reason::NoOriginalDestination) };
     if original == arrival.local {
-        return Err(Reason::Direct);
+        // Loopback is no way from another proxy, not even from this one: it dials the pod's own address.
+        let mesh = arrival.direction == Direction::Inbound && !original.ip().is_loopback();
+        return if mesh { Ok(Way::Mesh(original.ip())) } else { Err(Reason::Direct) };
     }
     if is_here(original.ip(), arrival) && OWN_PORTS.contains(&original.port()) {
         return Err(Reason::OwnPort);
@@ -73,7 +126,12 @@ pub fn judge(arrival: &Arrival) -> Result<SocketAddr, Reason> {
     if arrival.direction == Direction::Inbound && !is_here(original.ip(), arrival) {
         return Err(Reason::NotThisPod);
     }
-    Ok(original)
+    Ok(Way::To(original))
+}
+
+/// Where in the pod another proxy's connection goes that names this port.
+pub fn judge_port(ip: IpAddr, port: u16) -> Result<SocketAddr, Reason> {
+    if OWN_PORTS.contains(&port) { Err(Reason::OwnPort) } else { Ok(SocketAddr::new(ip, port)) }
 }
 
 fn is_here(ip: IpAddr, arrival: &Arrival) -> bool {
@@ -92,37 +150,60 @@ mod tests {
 
     const POD: &str = "10.0.0.2";
 
-    fn judged(direction: Direction, peer: &str, local: &str, original: Option<&str>) -> Result<SocketAddr, Reason> {
+    fn judged(direction: Direction, peer: &str, local: &str, original: Option<&str>) -> Result<Way, Reason> {
         let original = original.map(|text| text.parse().unwrap()).ok_or_else(|| io::Error::from_raw_os_error(2));
         let pod_ips = [POD.parse().unwrap(), "fd00::2".parse().unwrap()];
         let (peer, local) = (peer.parse().unwrap(), local.parse().unwrap());
         judge(&Arrival { direction, peer, local, original, pod_ips: &pod_ips })
     }
 
-    fn inbound(original: &str) -> Result<SocketAddr, Reason> {
+    fn inbound(original: &str) -> Result<Way, Reason> {
         judged(Inbound, "10.0.0.9:40000", "10.0.0.2:4143", Some(original))
     }
 
-    fn outbound(original: &str) -> Result<SocketAddr, Reason> {
+    fn outbound(original: &str) -> Result<Way, Reason> {
         judged(Outbound, "10.0.0.2:40000", "127.0.0.1:4140", Some(original))
+    }
+
+    fn to(address: &str) -> Way {
+        Way::To(address.parse().unwrap())
+    }
+
+    #[test]
+    fn connections_to_the_proxy_itself_are_other_proxies() {
+        assert_eq!(inbound("10.0.0.2:4143"), Ok(Way::Mesh(POD.parse().unwrap())));
+        assert_eq!(
+            judged(Inbound, "10.0.0.2:40000", "10.0.0.2:4143", Some("10.0.0.2:4143")),
+            Ok(Way::Mesh(POD.parse().unwrap())),
+            "the pod itself, by way of a Service"
+        );
+        assert_eq!(judged(Inbound, "127.0.0.1:40000", "127.0.0.1:4143", Some("127.0.0.1:4143")), Err(Reason::Direct));
+    }
+
+    #[test]
+    fn other_proxies_reach_every_port_but_ours() {
+        let ip = POD.parse().unwrap();
+        assert_eq!(judge_port(ip, 8080), Ok("10.0.0.2:8080".parse().unwrap()));
+        for port in OWN_PORTS {
+            assert_eq!(judge_port(ip, port), Err(Reason::OwnPort));
+        }
     }
 
     #[test]
     fn redirected_connections_go_where_they_were_going() {
-        assert_eq!(inbound("10.0.0.2:8080"), Ok("10.0.0.2:8080".parse().unwrap()));
-        assert_eq!(inbound("[fd00::2]:8080"), Ok("[fd00::2]:8080".parse().unwrap()));
-        assert_eq!(outbound("10.0.0.9:80"), Ok("10.0.0.9:80".parse().unwrap()));
+        assert_eq!(inbound("10.0.0.2:8080"), Ok(to("10.0.0.2:8080")));
+        assert_eq!(inbound("[fd00::2]:8080"), Ok(to("[fd00::2]:8080")));
+        assert_eq!(outbound("10.0.0.9:80"), Ok(to("10.0.0.9:80")));
     }
 
     #[test]
     fn the_proxys_own_ports_of_another_pod_are_that_pods() {
-        assert_eq!(outbound("10.0.0.9:4143"), Ok("10.0.0.9:4143".parse().unwrap()));
+        assert_eq!(outbound("10.0.0.9:4143"), Ok(to("10.0.0.9:4143")));
     }
 
     #[test]
     fn each_refusal_has_its_reason() {
         assert_eq!(judged(Inbound, "10.0.0.9:40000", "10.0.0.2:4143", None), Err(Reason::NoOriginalDestination));
-        assert_eq!(inbound("10.0.0.2:4143"), Err(Reason::Direct));
         assert_eq!(judged(Outbound, "127.0.0.1:40000", "127.0.0.1:4140", Some("127.0.0.1:4140")), Err(Reason::Direct));
         for port in OWN_PORTS {
             assert_eq!(outbound(&format!("10.0.0.2:{port}")), Err(Reason::OwnPort));

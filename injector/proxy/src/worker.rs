@@ -16,6 +16,7 @@ use crate::config::PortSet;
 use crate::connection;
 use crate::dial::Dials;
 use crate::listen;
+use crate::mesh::Mesh;
 use crate::metrics::{Direction, WorkerMetrics};
 
 /// Nothing on the path recurses or keeps arrays on the stack; 256 KiB is four times what the deepest (TLS) needs, and
@@ -41,6 +42,8 @@ pub fn connections_each(descriptors: u64, workers: usize) -> usize {
 
 /// What the connections of one worker share.
 pub struct Worker {
+    /// What all workers share.
+    pub mesh: Arc<Mesh>,
     /// Its counters.
     pub metrics: Arc<WorkerMetrics>,
     /// What it has dialled.

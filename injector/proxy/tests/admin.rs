@@ -40,7 +40,8 @@ fn uncertified(declarations: Vec<Declaration>) -> (SocketAddr, watch::Sender<boo
         workload_name: "web".to_owned(),
         ips: vec![Ipv4Addr::LOCALHOST.into()],
     };
-    let exposition = Exposition::new(pod, Instant::now(), vec![Arc::default()], prober.metrics(), Arc::default());
+    let exposition =
+        Exposition::new(pod, Instant::now(), vec![Arc::default()], prober.metrics(), Arc::default(), Arc::default());
     let (drain, draining) = watch::channel(false);
     let (certify, certified) = watch::channel(Status::Waiting("no issuer".to_owned()));
     tokio::spawn(admin::serve(vec![listener], Arc::new(Admin { prober, exposition, certified, draining })));

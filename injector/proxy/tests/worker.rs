@@ -9,7 +9,7 @@ use std::time::Duration;
 use injector_proxy::dial::Failure;
 use injector_proxy::metrics::{Direction, Opaque};
 use injector_proxy::refuse::Reason;
-use support::{MOST, Rig, listen, own_address, silent, soon};
+use support::{MOST, Rig, Setup, listen, own_address, silent, soon};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -88,7 +88,7 @@ async fn refusals_reset_and_are_counted() {
         assert_eq!(traffic.refused.of(reason).get(), 1, "{reason:?}");
         assert_eq!((traffic.refused.sum(), traffic.connections.sum()), (1, 0));
     }
-    let direct = Rig::with(|local| local);
+    let direct = Rig::start(Setup::default());
     assert_reset(direct.outbound).await;
     assert_eq!(direct.metrics.of(Direction::Outbound).refused.of(Reason::Direct).get(), 1);
 }

@@ -11,6 +11,9 @@ struct Scripted {
     /// What each write takes at most; 0 means not now.
     takes: VecDeque<usize>,
     written: Vec<u8>,
+    /// How much of what was written has been flushed; and how often a flush was not possible yet.
+    flushed: usize,
+    holds: usize,
     ended: usize,
     breaks_after: Option<usize>,
     /// What a broken write says; without it, that the pipe is broken.
@@ -63,7 +66,13 @@ impl AsyncWrite for Scripted {
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.holds > 0 {
+            self.holds -= 1;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.flushed = self.written.len();
         Poll::Ready(Ok(()))
     }
 
@@ -230,4 +239,17 @@ fn reads_grow_while_they_come_full() {
     let mut cx = Context::from_waker(Waker::noop());
     while flow.poll(&mut cx, &mut source, &mut Scripted::default()).is_pending() {}
     assert_eq!(flow.allowance, MOST);
+}
+
+#[test]
+fn nothing_stays_in_a_sink_while_the_source_is_waited_for() {
+    let mut source =
+        Scripted { reads: [Step::Bytes(vec![7; 10]), Step::NotNow, Step::NotNow].into(), ..Scripted::default() };
+    let mut sink = Scripted { holds: 1, ..Scripted::default() };
+    let mut flow = Flow::new();
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(flow.poll(&mut cx, &mut source, &mut sink).is_pending());
+    assert_eq!((sink.written.len(), sink.flushed), (10, 0), "it could not, and was asked");
+    assert!(flow.poll(&mut cx, &mut source, &mut sink).is_pending());
+    assert_eq!(sink.flushed, 10);
 }

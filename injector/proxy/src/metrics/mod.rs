@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::dial;
 use crate::refuse;
+use crate::tls::HandshakeFailure;
 
 pub use text::Exposition;
 
@@ -65,6 +66,61 @@ impl Labelled for Opaque {
         match self {
             Self::No => "no",
             Self::Declared => "declared",
+        }
+    }
+}
+
+/// Why a connection, or one leg of it, is carried as plain bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plaintext {
+    /// Outbound: its destination is neither a Service's nor a pod's.
+    NotOurs,
+    /// Outbound: the endpoint's pod has no proxy, or none in front of this port.
+    UnmeshedEndpoint,
+    /// Outbound: nobody told in time where it goes, and such connections pass.
+    UnknownDestination,
+    /// Inbound: whoever opened it has no proxy, or one that did not know of ours.
+    UnmeshedClient,
+}
+
+impl Labelled for Plaintext {
+    const ALL: &'static [Self] =
+        &[Self::NotOurs, Self::UnmeshedEndpoint, Self::UnknownDestination, Self::UnmeshedClient];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::NotOurs => "not_ours",
+            Self::UnmeshedEndpoint => "unmeshed_endpoint",
+            Self::UnknownDestination => "unknown_destination",
+            Self::UnmeshedClient => "unmeshed_client",
+        }
+    }
+}
+
+/// How both sides of a handshake came to their keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// With certificates and signatures.
+    Full,
+    /// From an earlier session of the same two identities.
+    Resumed,
+}
+
+impl Labelled for Handshake {
+    const ALL: &'static [Self] = &[Self::Full, Self::Resumed];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Resumed => "resumed",
         }
     }
 }
@@ -127,6 +183,12 @@ pub struct Traffic {
     pub refused: Counters<refuse::Reason>,
     /// Connections that could not be carried on, by reason.
     pub connect_failures: Counters<dial::Failure>,
+    /// Connections carried as plain bytes, by reason.
+    pub plaintext: Counters<Plaintext>,
+    /// Handshakes with other proxies that succeeded.
+    pub handshakes: Counters<Handshake>,
+    /// Handshakes with other proxies that failed, by reason.
+    pub handshake_failures: Counters<HandshakeFailure>,
     /// Times that accepting failed, for want of descriptors or memory.
     pub accept_errors: Counter,
 }
@@ -181,9 +243,16 @@ mod tests {
         indices_are_places::<Direction>();
         indices_are_places::<Opaque>();
         indices_are_places::<refuse::Reason>();
-        indices_are_places::<crate::tls::HandshakeFailure>();
         indices_are_places::<dial::Failure>();
         indices_are_places::<crate::identity::Outcome>();
+        indices_are_places::<Plaintext>();
+        indices_are_places::<Handshake>();
+        indices_are_places::<HandshakeFailure>();
+        indices_are_places::<crate::discovery::Brought>();
+        indices_are_places::<crate::discovery::Fault>();
+        indices_are_places::<crate::discovery::Stream>();
+        indices_are_places::<crate::policy::Denial>();
+        indices_are_places::<crate::preface::Fault>();
         indices_are_places::<crate::probe::ProbeKind>();
         indices_are_places::<crate::probe::Verdict>();
     }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::{Counters, Direction, Labelled, Opaque, Traffic, WorkerMetrics, process};
 use crate::config::Pod;
+use crate::discovery::{Brought, ClientMetrics, Counts, Fault, Stream};
 use crate::identity::{IdentityMetrics, Outcome};
 use crate::probe::ProbeMetrics;
 
@@ -19,27 +20,31 @@ pub struct Exposition {
     workers: Vec<Arc<WorkerMetrics>>,
     probes: Arc<ProbeMetrics>,
     certificates: Arc<IdentityMetrics>,
+    discovery: Arc<ClientMetrics>,
 }
 
 impl Exposition {
-    /// Shows the counters of these workers, probes and certificates, for a process that runs since `started`.
+    /// Shows the counters of these workers, probes, certificates and streams, for a process that runs since `started`.
     pub fn new(
         pod: Pod,
         started: Instant,
         workers: Vec<Arc<WorkerMetrics>>,
         probes: Arc<ProbeMetrics>,
         certificates: Arc<IdentityMetrics>,
+        discovery: Arc<ClientMetrics>,
     ) -> Self {
-        Self { pod, started, workers, probes, certificates }
+        Self { pod, started, workers, probes, certificates, discovery }
     }
 
     /// The page.
     pub fn render(&self) -> String {
-        let mut page = Page { text: String::with_capacity(6 * 1024), family: "" };
+        let mut page = Page { text: String::with_capacity(12 * 1024), family: "" };
         self.connections(&mut page);
+        self.security(&mut page);
         self.failures(&mut page);
         self.probes(&mut page);
         self.certificates(&mut page);
+        self.discovery(&mut page);
         self.process(&mut page);
         page.text
     }
@@ -65,11 +70,20 @@ impl Exposition {
         }
     }
 
+    fn security(&self, page: &mut Page) {
+        page.family("tls_handshakes_total", "counter", "Handshakes with other proxies that succeeded.");
+        self.by(page, "kind", |traffic| &traffic.handshakes);
+        page.family("tls_handshake_failures_total", "counter", "Handshakes with other proxies that failed.");
+        self.by(page, "reason", |traffic| &traffic.handshake_failures);
+        page.family("tcp_plaintext_total", "counter", "Connections, or legs of them, carried as plain bytes.");
+        self.by(page, "reason", |traffic| &traffic.plaintext);
+    }
+
     fn failures(&self, page: &mut Page) {
         page.family("tcp_refused_total", "counter", "Connections that the proxy does not carry.");
-        self.reasons(page, |traffic| &traffic.refused);
+        self.by(page, "reason", |traffic| &traffic.refused);
         page.family("tcp_connect_failures_total", "counter", "Destinations that could not be reached.");
-        self.reasons(page, |traffic| &traffic.connect_failures);
+        self.by(page, "reason", |traffic| &traffic.connect_failures);
         page.family("tcp_accept_errors_total", "counter", "Times that no connection could be accepted.");
         for &direction in Direction::ALL {
             page.sample(
@@ -79,11 +93,11 @@ impl Exposition {
         }
     }
 
-    fn reasons<L: Labelled>(&self, page: &mut Page, counters: impl Fn(&Traffic) -> &Counters<L>) {
+    fn by<L: Labelled>(&self, page: &mut Page, label: &str, counters: impl Fn(&Traffic) -> &Counters<L>) {
         for &direction in Direction::ALL {
-            for &reason in L::ALL {
-                let labels = [("direction", direction.label()), ("reason", reason.label())];
-                page.sample(&labels, self.sum(direction, |traffic| counters(traffic).of(reason).get()));
+            for &member in L::ALL {
+                let labels = [("direction", direction.label()), (label, member.label())];
+                page.sample(&labels, self.sum(direction, |traffic| counters(traffic).of(member).get()));
             }
         }
     }
@@ -103,6 +117,29 @@ impl Exposition {
         let help = "The certificate's last moment, in seconds since 1970; 0: there is none yet.";
         page.family("certificate_not_after_seconds", "gauge", help);
         page.sample(&[], self.certificates.not_after());
+    }
+
+    fn discovery(&self, page: &mut Page) {
+        let directory = self.discovery.directory.get();
+        let (stream, counts) = directory.map_or((Stream::Beginning, Counts::default()), |directory| directory.state());
+        page.family("discovery_stream", "gauge", "How the stream to the controller stands: 1 for what it is.");
+        for &state in Stream::ALL {
+            page.sample(&[("state", state.label())], u8::from(state == stream));
+        }
+        page.family("discovery_destinations", "gauge", "Destinations that are known, or asked for.");
+        page.sample(&[("state", "followed")], counts.followed);
+        page.sample(&[("state", "unanswered")], counts.unanswered);
+        page.sample(&[("state", "remembered")], counts.remembered);
+        page.family("discovery_streams_total", "counter", "Streams to the controller that were opened.");
+        page.sample(&[], self.discovery.streams.get());
+        page.family("discovery_answers_total", "counter", "What the controller said of destinations.");
+        for &brought in Brought::ALL {
+            page.sample(&[("result", brought.label())], self.discovery.answers.of(brought).get());
+        }
+        page.family("discovery_faults_total", "counter", "What it said that made no sense.");
+        for &fault in Fault::ALL {
+            page.sample(&[("reason", fault.label())], self.discovery.faults.of(fault).get());
+        }
     }
 
     fn process(&self, page: &mut Page) {
@@ -181,7 +218,7 @@ mod tests {
             ips: Vec::new(),
         };
         let workers = vec![Arc::default(), Arc::default()];
-        Exposition::new(pod, Instant::now(), workers, Arc::default(), Arc::default())
+        Exposition::new(pod, Instant::now(), workers, Arc::default(), Arc::default(), Arc::default())
     }
 
     #[test]

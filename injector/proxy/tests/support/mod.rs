@@ -2,6 +2,7 @@
 
 #![allow(dead_code, missing_docs, reason = "each test file uses a part of it")]
 
+pub mod controller;
 pub mod issuer;
 pub mod pki;
 
@@ -9,14 +10,22 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use injector_proxy::config::Networks;
 use injector_proxy::dial::Dials;
+use injector_proxy::discovery::{Directory, Known, Place};
+use injector_proxy::identity::MeshFacts;
+use injector_proxy::mesh::Mesh;
 use injector_proxy::metrics::WorkerMetrics;
+use injector_proxy::policy::{Policy, UnknownDestinations};
+use injector_proxy::tls::{Configs, Credentials, SpiffeId};
 use injector_proxy::worker::{self, Listeners, Worker};
 use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
+
+use pki::{Authority, DOMAIN};
 
 /// Connections at once that a rig carries.
 pub const MOST: usize = 20;
@@ -36,42 +45,104 @@ pub fn own_address() -> IpAddr {
     socket.local_addr().unwrap().ip()
 }
 
-/// A worker whose connections all go to `destination`, as if redirection had sent them.
+/// A worker, and what it is told of where its connections were going.
 pub struct Rig {
     pub inbound: SocketAddr,
     pub outbound: SocketAddr,
+    pub mesh: Arc<Mesh>,
     pub metrics: Arc<WorkerMetrics>,
     pub stop: watch::Sender<bool>,
     pub finished: oneshot::Receiver<()>,
 }
 
+/// What a rig is made from: where connections were going, as if redirection had sent them; none for connections that
+/// nobody redirected.
+pub struct Setup {
+    pub inbound: Option<SocketAddr>,
+    pub outbound: Option<SocketAddr>,
+    pub configs: Configs,
+    pub policy: Policy,
+    pub unknown: UnknownDestinations,
+    pub networks: Networks,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            inbound: None,
+            outbound: None,
+            configs: Authority::new().good("alone"),
+            policy: Policy::default(),
+            unknown: UnknownDestinations::default(),
+            networks: Networks::default(),
+        }
+    }
+}
+
 impl Rig {
+    /// Everything goes to `destination`, and nobody is there to ask about it.
     pub fn to(destination: SocketAddr) -> Self {
-        Self::with(move |_| destination)
+        Self::start(Setup { inbound: Some(destination), outbound: Some(destination), ..Setup::default() })
     }
 
-    /// `destination` is told the address at which a connection was accepted.
-    pub fn with(destination: impl Fn(SocketAddr) -> SocketAddr + Send + Sync + 'static) -> Self {
+    pub fn start(setup: Setup) -> Self {
         let bind = |ip| {
             let listener = std::net::TcpListener::bind((ip, 0)).unwrap();
             listener.set_nonblocking(true).unwrap();
             listener
         };
         let (inbound, outbound) = (bind(own_address()), bind(own_address()));
+        let (inbound_at, outbound_at) = (inbound.local_addr().unwrap(), outbound.local_addr().unwrap());
         let (stop, stopped) = watch::channel(false);
         let metrics = Arc::new(WorkerMetrics::default());
+        let mesh = Arc::new(mesh(setup.configs, setup.policy, setup.unknown, setup.networks));
         let worker = Worker {
+            mesh: Arc::clone(&mesh),
             metrics: Arc::clone(&metrics),
             dials: Dials::default(),
             pod_ips: vec![own_address()],
             opaque_ports: "1-1023".parse().unwrap(),
-            original_destination: Arc::new(move |_, local| Ok(destination(local))),
+            original_destination: Arc::new(move |_, local| {
+                let redirected = if local == outbound_at { setup.outbound } else { setup.inbound };
+                Ok(redirected.unwrap_or(local))
+            }),
             most: MOST,
         };
-        let (inbound_at, outbound_at) = (inbound.local_addr().unwrap(), outbound.local_addr().unwrap());
         let listeners = Listeners { inbound: vec![inbound], outbound: vec![outbound] };
         let finished = worker::start(0, worker, listeners, stopped).unwrap();
-        Self { inbound: inbound_at, outbound: outbound_at, metrics, stop, finished }
+        Self { inbound: inbound_at, outbound: outbound_at, mesh, metrics, stop, finished }
+    }
+
+    /// What is known of a destination from now on.
+    pub fn knows(&self, destination: SocketAddr, known: Known) {
+        self.mesh.directory.remember([(destination, known)]);
+    }
+}
+
+/// What every pod is told, with a controller there.
+pub fn facts(discovery: Vec<SocketAddr>) -> MeshFacts {
+    let server = |account| SpiffeId::new(DOMAIN, "injector-system", account).unwrap();
+    MeshFacts {
+        trust_domain: DOMAIN.to_owned(),
+        identity: Vec::new(),
+        issuer: server("injector-identity"),
+        discovery,
+        discoverer: server("injector-discovery"),
+        networks: Networks::default(),
+    }
+}
+
+/// A mesh whose controller is away.
+pub fn mesh(configs: Configs, policy: Policy, unknown: UnknownDestinations, networks: Networks) -> Mesh {
+    let directory = Directory::new(Place { trust_domain: DOMAIN.to_owned(), node: "node-1".to_owned() });
+    directory.alone();
+    let facts = MeshFacts { networks, ..facts(Vec::new()) };
+    Mesh {
+        credentials: Arc::new(Credentials::new(configs)),
+        directory: Arc::new(directory),
+        facts: watch::channel(facts).1,
+        inbound_policy: policy,
+        unknown_destinations: unknown,
     }
 }
 

@@ -1,0 +1,221 @@
+//! What is known of one destination, in the form that connections use.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::api::endpoints::Target;
+use crate::balance::{self, Candidate, Load, Open};
+use crate::tls::SpiffeId;
+
+/// What a destination is.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// Neither a Service's nor a pod's.
+    NotOurs,
+    /// A Service's or a pod's, with these endpoints.
+    Group(Arc<Group>),
+}
+
+/// The endpoints of a destination, as of one version.
+#[derive(Debug)]
+pub struct Group {
+    /// Whose they are; none if it is something that this proxy has not heard of.
+    pub target: Option<Target>,
+    /// How long this pod stays with an endpoint.
+    pub affinity: Option<Duration>,
+    /// Whether only endpoints of this node may be chosen.
+    pub node_local: bool,
+    /// Those that may be chosen first, then the others.
+    endpoints: Vec<Endpoint>,
+    candidates: usize,
+    kept: Arc<Kept>,
+}
+
+/// The endpoint that this pod was given last, and when. Only read and written where a Service asks for affinity.
+type Kept = Mutex<Option<(SocketAddr, Instant)>>;
+
+/// Where a connection may go.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// How its proxy is reached; none where it has none.
+    pub peer: Option<Peer>,
+    /// Whether it serves.
+    pub readiness: Readiness,
+    /// Whether it is on this proxy's node.
+    pub near: bool,
+    /// Whether its port is declared to carry plain bytes.
+    pub opaque: bool,
+    /// Kept from version to version.
+    pub load: Arc<Load>,
+}
+
+/// The proxy in front of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Who must answer.
+    pub identity: SpiffeId,
+    /// Its port for mesh traffic.
+    pub port: u16,
+}
+
+/// Whether an endpoint serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// New connections go there.
+    Ready,
+    /// It is going; chosen where nobody is ready.
+    Terminating,
+    /// It is not for a Service's clients.
+    NotReady,
+}
+
+impl Group {
+    /// The endpoints of a destination of which nothing was known before, or as they follow those `before`.
+    pub fn new(
+        target: Option<Target>,
+        mut endpoints: Vec<Endpoint>,
+        affinity: Option<Duration>,
+        node_local: bool,
+        before: Option<&Self>,
+    ) -> Self {
+        let wanted = wanted(target.as_ref(), &endpoints, node_local);
+        let chosen = |endpoint: &Endpoint| {
+            (!node_local || endpoint.near) && wanted.is_none_or(|readiness| endpoint.readiness == readiness)
+        };
+        endpoints.sort_by_key(|endpoint| !chosen(endpoint));
+        let candidates = endpoints.partition_point(chosen);
+        let kept = before.map(|group| Arc::clone(&group.kept)).unwrap_or_default();
+        Self { target, affinity, node_local, endpoints, candidates, kept }
+    }
+
+    /// All of them, in no order.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// How many of them may be chosen.
+    pub fn candidates(&self) -> usize {
+        self.candidates
+    }
+
+    /// The endpoint for the next connection, none of those `tried` already; none if there is none.
+    pub fn choose(&self, tried: &[SocketAddr]) -> Option<&Endpoint> {
+        let candidates = &self.endpoints[..self.candidates];
+        let by_lot = || balance::choose(candidates, tried, balance::clock()).map(|place| &candidates[place]);
+        let Some(affinity) = self.affinity else { return by_lot() };
+        // As kube-proxy does it: every new connection begins the time anew.
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = kept.filter(|(address, at)| at.elapsed() < affinity && !tried.contains(address));
+        let same = last.and_then(|(address, _)| candidates.iter().find(|endpoint| endpoint.address == address));
+        let chosen = same.or_else(by_lot)?;
+        *kept = Some((chosen.address, Instant::now()));
+        Some(chosen)
+    }
+}
+
+/// What an endpoint must be to be chosen; none where it does not matter: a pod's own address is dialled, as without us,
+/// whatever its probes say.
+fn wanted(target: Option<&Target>, endpoints: &[Endpoint], node_local: bool) -> Option<Readiness> {
+    if matches!(target, Some(Target::Pod(_))) {
+        return None;
+    }
+    let ready = |endpoint: &Endpoint| endpoint.readiness == Readiness::Ready && (!node_local || endpoint.near);
+    Some(if endpoints.iter().any(ready) { Readiness::Ready } else { Readiness::Terminating })
+}
+
+impl Endpoint {
+    /// Counts a connection to it for as long as the result is kept.
+    pub fn open(&self) -> Open {
+        self.load.open()
+    }
+}
+
+impl Candidate for Endpoint {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn load(&self) -> &Load {
+        &self.load
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{Pod, ServicePort};
+
+    fn endpoint(port: u16, readiness: Readiness, near: bool) -> Endpoint {
+        let address = ([10, 0, 0, 1], port).into();
+        Endpoint { address, peer: None, readiness, near, opaque: false, load: Arc::default() }
+    }
+
+    /// The ports that are ever chosen.
+    fn chosen(group: &Group) -> Vec<u16> {
+        let mut ports: Vec<u16> =
+            (0..200).filter_map(|_| group.choose(&[])).map(|endpoint| endpoint.address.port()).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
+
+    fn service(endpoints: Vec<Endpoint>, node_local: bool) -> Group {
+        Group::new(Some(Target::Service(ServicePort::default())), endpoints, None, node_local, None)
+    }
+
+    #[test]
+    fn the_ready_ones_come_first_then_those_that_are_going() {
+        use Readiness::{NotReady, Ready, Terminating};
+        let all = [(1, Ready), (2, Terminating), (3, NotReady), (4, Ready), (5, Terminating)];
+        let of = |ports: &[u16]| {
+            let some = all.iter().filter(|(port, _)| ports.contains(port));
+            service(some.map(|(port, readiness)| endpoint(*port, *readiness, false)).collect(), false)
+        };
+        assert_eq!(chosen(&of(&[1, 2, 3, 4, 5])), [1, 4]);
+        assert_eq!(chosen(&of(&[2, 3, 5])), [2, 5]);
+        assert!(chosen(&of(&[3])).is_empty());
+        assert!(chosen(&of(&[])).is_empty());
+        assert_eq!(of(&[1, 2, 3, 4, 5]).endpoints().len(), 5, "the others are not forgotten");
+    }
+
+    #[test]
+    fn node_local_means_this_node_only() {
+        use Readiness::{Ready, Terminating};
+        let endpoints = || vec![endpoint(1, Ready, false), endpoint(2, Terminating, true)];
+        assert_eq!(chosen(&service(endpoints(), true)), [2]);
+        assert_eq!(chosen(&service(endpoints(), false)), [1]);
+        assert!(chosen(&service(vec![endpoint(1, Ready, false)], true)).is_empty());
+    }
+
+    #[test]
+    fn a_pods_own_address_is_dialled_whatever_it_says() {
+        let endpoints = vec![endpoint(1, Readiness::NotReady, false)];
+        let group = Group::new(Some(Target::Pod(Pod::default())), endpoints, None, false, None);
+        assert_eq!(chosen(&group), [1]);
+    }
+
+    #[test]
+    fn affinity_stays_while_the_endpoint_is_there_and_answers() {
+        let endpoints: Vec<_> = (1..20).map(|port| endpoint(port, Readiness::Ready, false)).collect();
+        let group = Group::new(None, endpoints.clone(), Some(Duration::from_mins(1)), false, None);
+        let [first] = chosen(&group)[..] else { panic!("one endpoint all the time") };
+        let newer = Group::new(None, endpoints.clone(), Some(Duration::from_mins(1)), false, Some(&group));
+        assert_eq!(chosen(&newer), [first], "versions come and go");
+        let second = newer.choose(&[([10, 0, 0, 1], first).into()]).unwrap().address.port();
+        assert_ne!(second, first, "it did not answer");
+        assert_eq!(chosen(&newer), [second]);
+        let without = endpoints.into_iter().filter(|endpoint| endpoint.address.port() != second).collect();
+        let without = Group::new(None, without, Some(Duration::from_mins(1)), false, Some(&newer));
+        assert!(chosen(&without).len() == 1 && chosen(&without) != [second], "it is gone");
+    }
+
+    #[test]
+    fn affinity_ends() {
+        let endpoints = (1..20).map(|port| endpoint(port, Readiness::Ready, false)).collect();
+        let group = Group::new(None, endpoints, Some(Duration::ZERO), false, None);
+        assert!(chosen(&group).len() > 5);
+    }
+}

@@ -1,0 +1,172 @@
+//! Connections that the pod's application opens: to the endpoint that discovery and the balance say, through a tunnel
+//! where that endpoint has a proxy.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::warn;
+
+use crate::balance::{Open, clock};
+use crate::connection::{Counted, Refusal, carry, refuse, reset, unreached, while_there};
+use crate::dial::{self, DIAL_TIMEOUT, Dial, Failure};
+use crate::discovery::{Decision, Endpoint, Group, Known, Peer};
+use crate::log::Seldom;
+use crate::metrics::{Direction, Handshake, Plaintext, Traffic};
+use crate::preface::{Preface, Protocol};
+use crate::refuse::Reason;
+use crate::tls::{self, TlsStream};
+use crate::worker::Worker;
+
+/// Endpoints that one connection tries before it gives up. One of them may have gone in this moment, two if a node did;
+/// three in a row mean that something else is wrong.
+const MOST_TRIES: usize = 3;
+
+/// How long one of several endpoints may take: SYNs at 0 and 1 s and time for an answer. The last one tried has what is
+/// left of `DIAL_TIMEOUT`.
+const TRY_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Where a connection goes, as far as discovery can say.
+enum Goal {
+    /// Where it was going, as plain bytes.
+    Itself(Plaintext),
+    /// To one of these.
+    OneOf(Arc<Group>),
+    /// Nobody knows, and such connections do not pass.
+    Nowhere,
+}
+
+/// The other end, with what must be kept as long as it is open.
+struct Reached<'w> {
+    far: Far,
+    held: (Dial<'w>, Option<Open>),
+}
+
+enum Far {
+    Plain(TcpStream),
+    /// In a box, for it is ten times as large.
+    Mesh(Box<TlsStream>),
+}
+
+/// Carries a connection of the application `peer` to `destination`, or to an endpoint of it.
+pub async fn serve(client: TcpStream, peer: SocketAddr, destination: SocketAddr, worker: &Worker) {
+    let direction = Direction::Outbound;
+    let traffic = worker.metrics.of(direction);
+    let goal = while_there(&client, async { Ok(resolve(destination, worker).await) }).await;
+    if let Ok(Goal::Nowhere) = goal {
+        let reason = Reason::UnknownDestination;
+        refuse(worker, &Refusal { direction, peer, identity: None, destination: Some(destination), reason });
+        return reset(&client);
+    }
+    let _counted = Counted::new(traffic, destination, worker);
+    let reached = while_there(&client, async { reach(goal?, destination, worker, traffic).await }).await;
+    match reached {
+        Ok(Reached { far: Far::Plain(target), held: _held }) => carry(client, target, traffic).await,
+        Ok(Reached { far: Far::Mesh(target), held: _held }) => carry(client, *target, traffic).await,
+        Err(failure) => unreached(&client, destination, failure, traffic),
+    }
+}
+
+async fn resolve(destination: SocketAddr, worker: &Worker) -> Goal {
+    let mesh = &worker.mesh;
+    let inside = mesh.is_inside(destination.ip());
+    match mesh.directory.resolve(destination, inside).await {
+        Decision::Known(Known::NotOurs) => Goal::Itself(Plaintext::NotOurs),
+        Decision::Known(Known::Group(group)) => Goal::OneOf(group),
+        Decision::Unknown if mesh.unknown_destinations.pass(inside) => Goal::Itself(Plaintext::UnknownDestination),
+        Decision::Unknown => Goal::Nowhere,
+    }
+}
+
+async fn reach<'w>(
+    goal: Goal,
+    destination: SocketAddr,
+    worker: &'w Worker,
+    traffic: &Traffic,
+) -> Result<Reached<'w>, Failure> {
+    match goal {
+        Goal::OneOf(group) => reach_one(&group, worker, traffic).await,
+        Goal::Itself(reason) => {
+            let (target, dial) = dial::dial(destination, &worker.dials).await?;
+            traffic.plaintext.of(reason).add(1);
+            Ok(Reached { far: Far::Plain(target), held: (dial, None) })
+        }
+        Goal::Nowhere => Err(Failure::NoEndpoint),
+    }
+}
+
+/// Tries endpoints until one answers. Not a byte of the application's has been sent yet, so nothing is done twice.
+async fn reach_one<'w>(group: &Group, worker: &'w Worker, traffic: &Traffic) -> Result<Reached<'w>, Failure> {
+    let until = Instant::now() + DIAL_TIMEOUT;
+    let (mut tried, mut last) = (Vec::new(), Failure::NoEndpoint);
+    while tried.len() < MOST_TRIES
+        && let Some(endpoint) = group.choose(&tried)
+    {
+        tried.push(endpoint.address);
+        let left = until.saturating_duration_since(Instant::now());
+        let alone = tried.len() == MOST_TRIES || group.candidates() <= tried.len();
+        let time = if alone { left } else { left.min(TRY_TIMEOUT) };
+        let began = Instant::now();
+        match timeout(time, reach_endpoint(endpoint, worker, traffic)).await.unwrap_or(Err(Failure::Timeout)) {
+            Ok(reached) => {
+                endpoint.load.answered(began.elapsed(), clock());
+                return Ok(reached);
+            }
+            Err(failure) => {
+                endpoint.load.failed(clock());
+                last = failure;
+            }
+        }
+    }
+    Err(last)
+}
+
+async fn reach_endpoint<'w>(
+    endpoint: &Endpoint,
+    worker: &'w Worker,
+    traffic: &Traffic,
+) -> Result<Reached<'w>, Failure> {
+    let open = Some(endpoint.open());
+    if let Some(peer) = &endpoint.peer {
+        let (tcp, dial) = dial::dial(SocketAddr::new(endpoint.address.ip(), peer.port), &worker.dials).await?;
+        let tunnel = tunnel(tcp, endpoint.address, peer, worker, traffic).await?;
+        Ok(Reached { far: Far::Mesh(Box::new(tunnel)), held: (dial, open) })
+    } else {
+        let (target, dial) = dial::dial(endpoint.address, &worker.dials).await?;
+        traffic.plaintext.of(Plaintext::UnmeshedEndpoint).add(1);
+        Ok(Reached { far: Far::Plain(target), held: (dial, open) })
+    }
+}
+
+/// Makes a connection to an endpoint's proxy one to its application. Whatever fails here, plain bytes are no way out:
+/// the endpoint is known to have a proxy, and who answers in another's name must get nothing.
+async fn tunnel(
+    tcp: TcpStream,
+    endpoint: SocketAddr,
+    peer: &Peer,
+    worker: &Worker,
+    traffic: &Traffic,
+) -> Result<TlsStream, Failure> {
+    static TOLD: Seldom = Seldom::new();
+    let mut stream = match tls::connect(tcp, &peer.identity, &worker.mesh.credentials.current()).await {
+        Ok(stream) => stream,
+        Err(failure) => {
+            traffic.handshake_failures.of(failure).add(1);
+            if let Some(left_out) = TOLD.line(Instant::now()) {
+                warn!(%endpoint, expected = %peer.identity, left_out, "no mutual TLS with an endpoint: {failure}");
+            }
+            return Err(Failure::Handshake);
+        }
+    };
+    traffic.handshakes.of(if stream.resumed() { Handshake::Resumed } else { Handshake::Full }).add(1);
+    let preface = Preface { protocol: Protocol::Opaque, port: endpoint.port() };
+    let said = async {
+        stream.write_all(&preface.encode()).await?;
+        stream.flush().await
+    };
+    said.await.map_err(|error| Failure::from(&error))?;
+    Ok(stream)
+}
