@@ -58,7 +58,7 @@ class Census:
         self._namespaces: set[str] = set()
 
     def put_namespace(self, name: str, namespace: Namespace | None) -> None:
-        """A namespace is there, or gone."""
+        """A namespace is there, or gone or going."""
         (self._namespaces.discard if namespace is None else self._namespaces.add)(name)
         opted_in = namespace is not None and namespace.opted_in
         (self._opted_in.add if opted_in else self._opted_in.discard)(name)
@@ -80,6 +80,10 @@ class Census:
         """Whether pods of the namespace look for the roots there, or may any moment."""
         present = namespace in self._namespaces and namespace not in SYSTEM_NAMESPACES
         return present and (namespace in self._opted_in or namespace in self._populated)
+
+    def knows(self, namespace: str) -> bool:
+        """Whether the namespace is there, and nobody deletes it."""
+        return namespace in self._namespaces
 
     def needing(self) -> list[str]:
         """All namespaces that need the roots."""

@@ -155,9 +155,12 @@ class Finder:
                     self._recorder.note(note)
 
 
-def project_namespace(item: Object) -> Namespace:
-    """Of a namespace: its labels and our annotations."""
+def project_namespace(item: Object) -> Namespace | None:
+    """Of a namespace: its labels and our annotations. One that is being deleted is as good as gone: nothing new can be
+    made in it."""
     metadata = item["metadata"]
+    if metadata.get("deletionTimestamp"):
+        return None
     annotations = metadata.get("annotations") or {}
     ours = {key: value for key, value in annotations.items() if key.startswith(PREFIX)}
     return Namespace(metadata["name"], metadata.get("labels") or {}, ours)

@@ -22,6 +22,10 @@ MOST_LAGGARDS = 20
 """Pods that are named; the rest is counted. A name of 253 characters and its reason make 6 KB at most."""
 
 
+MOST_WANTED = 2**53
+"""Above this not every reader of JSON counts exactly; it is the year 285 million."""
+
+
 class Kind(Enum):
     """What is rotated."""
 
@@ -168,7 +172,7 @@ def read_command(text: str) -> Command | None:
     try:
         said = orjson.loads(text)
         return Command(str(said["id"])[:64], Kind(said["kind"]), said.get("force") is True)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None
 
 
@@ -178,8 +182,9 @@ def read_record(text: str) -> Record:
         said = orjson.loads(text)
         found = said.get("rotation")
         rotation = _read_rotation(found) if found else None
-        return Record(int(said.get("issuerWanted", 0)), rotation, str(said.get("command", "")))
-    except (ValueError, TypeError, KeyError, AttributeError):
+        wanted = int(said.get("issuerWanted", 0))
+        return Record(wanted if 0 <= wanted < MOST_WANTED else 0, rotation, str(said.get("command", "")))
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return Record()
 
 
@@ -189,15 +194,22 @@ def _read_rotation(said: dict[str, Any]) -> Rotation:
         kind=Kind(said["kind"]),
         by=By(said["by"]),
         phase=Phase(said["phase"]),
-        started=datetime.fromisoformat(said["startedAt"]),
-        since=datetime.fromisoformat(said["phaseSince"]),
+        started=_moment(said["startedAt"]),
+        since=_moment(said["phaseSince"]),
         forced=said.get("forced") is True,
         before=str(said.get("issuerBefore", "")),
-        finished=datetime.fromisoformat(said["finishedAt"]) if said.get("finishedAt") else None,
+        finished=_moment(said["finishedAt"]) if said.get("finishedAt") else None,
         pods=int(said.get("pods", 0)),
         behind=int(said.get("behind", 0)),
         laggards=tuple(Laggard(str(one["pod"]), str(one["why"])) for one in said.get("laggards") or ()),
     )
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"expected a time with its zone, got {text}")
+    return moment
 
 
 def rotation_json(rotation: Rotation | None) -> dict[str, Any] | None:

@@ -128,7 +128,7 @@ class Distribution:
         if copy is None:
             return False
         if not self._census.needs(namespace):
-            return copy.ours and self._census.synced.is_set()
+            return copy.ours and self._census.synced.is_set() and self._census.knows(namespace)
         return self._complete and not (copy.ours and _says(copy.data, self._data))
 
     async def _work(self) -> None:

@@ -93,6 +93,15 @@ async def test_it_goes_when_nobody_needs_it(api: FakeApi, census: Census) -> Non
 
 
 @pytest.mark.usefixtures("distribution")
+async def test_a_namespace_that_is_going_is_left_alone(api: FakeApi, census: Census) -> None:
+    before = len(api.seen)
+    census.put_namespace("shop", None)
+    api.remove(path("shop"))
+    await asyncio.sleep(0.2)
+    assert [seen.method for seen in api.seen[before:]] == []
+
+
+@pytest.mark.usefixtures("distribution")
 async def test_one_of_that_name_that_is_not_ours_is_left_where_nobody_needs_ours(api: FakeApi) -> None:
     api.put(path("plain"), {"data": {"theirs": "yes"}})
     await asyncio.sleep(0.1)
