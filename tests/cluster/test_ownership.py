@@ -17,9 +17,7 @@ from tests.cluster.support.mesh import Mesh
 from tests.cluster.support.sandbox import Sandbox
 from tests.cluster.support.waiting import eventually
 from tests.cluster.support.webhook import CONTROLLER, samples, wait_led
-from tests.manifests.test_rights import CONTROLLER as CONTROLLER_RIGHTS
-from tests.manifests.test_rights import WEBHOOK as WEBHOOK_RIGHTS
-from tests.manifests.test_rights import Right
+from tests.manifests.test_rights import ACCOUNTS, Right
 
 FOUND_SECONDS: Final = 5.0
 GONE_SECONDS: Final = 120.0
@@ -49,9 +47,7 @@ def listed(cluster: Cluster, account: str, namespace: str) -> set[tuple[str, str
     return found
 
 
-@pytest.mark.parametrize(
-    ("account", "reasons"), [("injector-webhook", WEBHOOK_RIGHTS), ("injector-controller", CONTROLLER_RIGHTS)]
-)
+@pytest.mark.parametrize(("account", "reasons"), ACCOUNTS.items())
 def test_the_api_server_grants_what_has_a_reason_and_no_more(
     mesh: Mesh, account: str, reasons: dict[Right, str]
 ) -> None:
