@@ -58,7 +58,12 @@ class Child:
 
 @contextlib.contextmanager
 def running(
-    name: str, command: Sequence[str | Path], *, core: int | None = None, env: Mapping[str, str] | None = None
+    name: str,
+    command: Sequence[str | Path],
+    *,
+    core: int | None = None,
+    real_time: bool = True,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Child]:
     """The command while the block runs; afterwards it is asked to end (SIGTERM), then killed.
 
@@ -66,7 +71,7 @@ def running(
     """
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"{name.replace(' ', '-')}.log"
-    words = [*alone_on(core), *map(str, command)]
+    words = [*alone_on(core, real_time=real_time), *map(str, command)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})}
@@ -77,13 +82,16 @@ def running(
         _stop(process)
 
 
-def alone_on(core: int | None) -> list[str]:
+def alone_on(core: int | None, *, real_time: bool = True) -> list[str]:
     """Words that start a command on one core before everything else there, as if nothing else were.
 
     Real-time (SCHED_RR, sched(7)): next to ordinary programs a server's p99 is their time slices, some ms, and not its
-    own. The kernel leaves those 5 % of the time (sched_rt_runtime_us).
+    own. The kernel leaves those 5 % of the time (sched_rt_runtime_us). Not so for a server of many threads that is kept
+    busy: in real time they would wait for each other for whole time slices (100 ms) instead.
     """
-    return ["chrt", "--rr", "1", "taskset", "-c", str(core)] if core is not None else []
+    if core is None:
+        return []
+    return [*(("chrt", "--rr", "1") if real_time else ()), "taskset", "-c", str(core)]
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

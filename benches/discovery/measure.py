@@ -20,6 +20,7 @@ from benches.discovery.objects import Objects
 from benches.namespaces import entered
 from benches.processes import LOGS, OUTPUT, alone_on, cpu_seconds, memory, output_of, running
 from benches.progress import BenchError, say
+from benches.statistics import median
 from injector.kube.client import connect
 from tests.discovery.certificates import SERVER_NAME, Root, spiffe
 
@@ -38,6 +39,7 @@ IDLE_SECONDS = 5.0
 # As a Deployment's rollout goes at its quickest: a pod is ready half a second after the one before.
 BETWEEN_WRITES_SECONDS = 0.5
 PATIENCE_SECONDS = 60.0
+SCAN_ROUNDS = 3
 
 
 @dataclass(slots=True)
@@ -88,10 +90,10 @@ def measure(*, quick: bool) -> Figures:
                 _roll_out(found.usual, layout.kubeconfig, backends[1], rolled, followers[1], server, load)
                 _roll_out(found.common, layout.kubeconfig, backends[0], rolled, followers[0], server, load)
                 _reconnect(found, server, load)
-                load.ask("disconnect")
-                _scan(found)
-                load.ask("connect")
             _restart(found, layout.kubeconfig, load)
+        with _server(layout.kubeconfig, real_time=False) as server:
+            _ready(server)
+            _scan(found)
     return found
 
 
@@ -130,10 +132,10 @@ def _load() -> Iterator[Program]:
 
 
 @contextlib.contextmanager
-def _server(kubeconfig: Path) -> Iterator[Child]:
+def _server(kubeconfig: Path, *, real_time: bool = True) -> Iterator[Child]:
     words = [sys.executable, "-m", "benches.discovery.server", "--kubeconfig", str(kubeconfig)]
     words += ["--certificates", str(FILES), "--port", str(PORT), "--admin-port", str(ADMIN_PORT)]
-    with running("discovery", words, core=SERVER_CORE) as server:
+    with running("discovery", words, core=SERVER_CORE, real_time=real_time) as server:
         yield server
 
 
@@ -225,12 +227,19 @@ def _restart(found: Figures, kubeconfig: Path, load: Program) -> None:
 def _scan(found: Figures) -> None:
     words = [sys.executable, "-m", "benches.discovery.scan", "--port", str(PORT), "--certificates", str(FILES)]
     probing = [*words, "probe", "--namespace", "shop-1", "--services", str(FILES / "services.json")]
-    found.probe = json.loads(output_of(probing, core=LOAD_CORE))
-    with running("discovery-scan", [*words, "scan", "--namespace", "shop-2"]) as scanner:
-        time.sleep(2)
-        found.probe_under_scan = json.loads(output_of(probing, core=LOAD_CORE))
-        scanner.check()
+    alone, beside = [], []
+    for _ in range(SCAN_ROUNDS):
+        alone.append(json.loads(output_of(probing, core=LOAD_CORE)))
+        with running("discovery-scan", [*words, "scan", "--namespace", "shop-2"]) as scanner:
+            time.sleep(1)
+            beside.append(json.loads(output_of(probing, core=LOAD_CORE)))
+            scanner.check()
+    found.probe, found.probe_under_scan = _medians(alone), _medians(beside)
     say(f"one question: {found.probe}; under a scan: {found.probe_under_scan}")
+
+
+def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
+    return {name: median([run[name] for run in runs]) for name in runs[0]}
 
 
 async def _fill(kubeconfig: Path) -> list[Backend]:

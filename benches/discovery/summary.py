@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from benches.discovery.measure import DESTINATIONS, STREAMS
+from benches.discovery.measure import DESTINATIONS, SCAN_ROUNDS, STREAMS
 from benches.discovery.objects import ENDPOINT_COUNT, SERVICE_COUNT
 from benches.report import Aim, Report, Table, figure
 from benches.statistics import percentile
@@ -27,7 +27,7 @@ Rollout: each of a Service's {ENDPOINT_COUNT} pods replaced by another, two writ
 from just before the write to the moment at which the last follower had sent its acknowledgement (real proxies gather
 those for 0.1 s). Everybody at once: from the first packet to the last of all answers, nobody spreads its attempt.
 Scan: 60,000 addresses of nobody, asked for by one pod as fast as it is answered, while a pod of another namespace asks
-for one Service after the other.
+for one Service after the other (medians of {SCAN_ROUNDS} interleaved runs; the process without real-time priority).
 """
 
 
