@@ -14,7 +14,7 @@ use support::pki::{Authority, DOMAIN, Leaf, bearer, careless_client, careless_se
 use support::{pair, soon};
 use time::{Duration, OffsetDateTime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 type Served = Result<(TlsStream, SpiffeId), HandshakeFailure>;
@@ -205,6 +205,25 @@ async fn sessions_are_taken_up_again() {
     for _ in 0..20 {
         assert!(good(&client, &server).await, "each connection leaves a ticket for the next");
     }
+}
+
+#[tokio::test]
+async fn pods_of_one_identity_do_not_spoil_each_others_sessions() {
+    let mesh = Authority::new();
+    let (client, expected) = (mesh.good("client"), identity("web"));
+    let pods = [("127.0.0.2", mesh.good("web")), ("127.0.0.3", mesh.good("web"))];
+    let mut resumed = Vec::new();
+    for (address, server) in pods.iter().chain(&pods) {
+        let listener = TcpListener::bind((*address, 0)).await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let far = listener.accept().await.unwrap().0;
+        let (near, far) = soon(async { tokio::join!(connect(near, &expected, &client), accept(far, server)) }).await;
+        let (mut near, mut far) = (near.unwrap(), far.unwrap().0);
+        resumed.push(near.resumed());
+        far.write_all(b"!").await.unwrap();
+        soon(near.read_exact(&mut [0])).await.unwrap();
+    }
+    assert_eq!(resumed, [false, false, true, true]);
 }
 
 #[tokio::test]

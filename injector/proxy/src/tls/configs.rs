@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
@@ -30,9 +31,13 @@ pub const MESH_PROTOCOL: &[u8] = b"injector/1";
 /// HTTP/2, which gRPC to the control plane runs on (RFC 9113, 3.2).
 const CONTROL_PROTOCOL: &[u8] = b"h2";
 
-/// Identities whose sessions are kept. Each holds at most 8 tickets (rustls' limit) of some 2 KiB, so 4 MiB at the very
-/// most; who dials more identities than that handshakes in full with some.
-const MOST_SERVERS: usize = 256;
+/// Servers whose sessions are kept. Each holds at most 8 tickets (rustls' limit) of some 2 KiB, so 8 MiB at the very most;
+/// who dials more servers than that handshakes in full with some.
+const MOST_SERVERS: usize = 512;
+
+/// Tickets that a connection leaves for the next ones. Each takes up one, so as many stay as there were connections at
+/// once; a second ticket would only be made, sent and dropped.
+const TICKETS: usize = 1;
 
 /// The cryptography of the mesh: TLS 1.3 suites, and a key exchange that a later quantum computer does not undo first.
 ///
@@ -82,8 +87,9 @@ pub struct Configs {
     provider: Arc<CryptoProvider>,
     own: Arc<CertifiedKey>,
     server: Arc<ServerConfig>,
-    /// One for each server's identity, with its own sessions: so none is ever resumed with another.
-    clients: Mutex<HashMap<SpiffeId, Arc<ClientConfig>>>,
+    /// One for each server, with sessions of its own, so that none is ever resumed with another identity. Pods of one
+    /// identity are several servers: a ticket is of use only at the one that made it.
+    clients: Mutex<HashMap<(SpiffeId, IpAddr), Arc<ClientConfig>>>,
 }
 
 impl Configs {
@@ -121,10 +127,11 @@ impl Configs {
         &self.server
     }
 
-    /// For connections to another proxy.
-    pub fn client(&self, expected: &SpiffeId) -> Arc<ClientConfig> {
+    /// For connections to the proxy of this identity at this address.
+    pub fn client(&self, expected: &SpiffeId, address: IpAddr) -> Arc<ClientConfig> {
+        let server = (expected.clone(), address);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(expected) {
+        if let Some(client) = clients.get(&server) {
             return Arc::clone(client);
         }
         if clients.len() >= MOST_SERVERS
@@ -133,7 +140,7 @@ impl Configs {
             clients.remove(&any);
         }
         let client = Arc::new(self.mesh_client(expected));
-        clients.insert(expected.clone(), Arc::clone(&client));
+        clients.insert(server, Arc::clone(&client));
         client
     }
 
@@ -207,6 +214,7 @@ fn server_config(
     // Tickets hold the client's chain and are sealed with a key that only this `Configs` has; nothing is kept here.
     config.ticketer = Ticketer::new().map_err(|error| format!("no key for session tickets: {error}"))?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = TICKETS;
     Ok(config)
 }
 

@@ -32,7 +32,8 @@ pub async fn accept(tcp: TcpStream, configs: &Configs) -> Result<(TlsStream, Spi
 
 /// Takes the client's part: nobody but `expected` is accepted.
 pub async fn connect(tcp: TcpStream, expected: &SpiffeId, configs: &Configs) -> Result<TlsStream, HandshakeFailure> {
-    let connector = TlsConnector::from(configs.client(expected));
+    let address = tcp.peer_addr().map_err(|_| HandshakeFailure::Closed)?.ip();
+    let connector = TlsConnector::from(configs.client(expected, address));
     let connecting = Box::pin(connector.connect(expected.server_name(), tcp));
     let stream = timeout(HANDSHAKE_TIME, connecting).await.map_err(|_| HandshakeFailure::Timeout)?;
     let stream = TlsStream::new(stream.map_err(|error| HandshakeFailure::of(&error))?);
