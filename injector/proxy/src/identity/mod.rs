@@ -4,6 +4,7 @@ mod certify;
 mod establish;
 mod facts;
 mod files;
+mod keeper;
 mod kept;
 mod metrics;
 mod renewal;
