@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 READ_AGAIN_SECONDS: Final = 60.0
 """However quiet the watch: an issuer that was put there by hand, or by cert-manager, is used within a minute."""
+
+VERDICT_SECONDS: Final = 1.0
+"""How long what was found of the issuer's signatures is remembered, unless something is heard: checking them again for
+each of a hundred calls a second would cost more than signing. By that long an issuer may outlive itself."""
 
 T = TypeVar("T")
 
@@ -57,6 +61,7 @@ class Issuer:
             self._heard,
         )
         self._said: list[str] = []
+        self._verdict: tuple[list[str], datetime] | None = None
 
     @property
     def kept(self) -> Kept:
@@ -82,8 +87,15 @@ class Issuer:
             return [f"waiting for the roots: the controller has not written ConfigMap {PUBLIC_CONFIG_MAP} yet"]
         if not kept.chain:
             return [f"waiting for the issuer's certificate: Secret {ISSUER_SECRET} has none yet"]
-        found = faults_of_issuer(kept.chain, kept.key, public.roots, self._now())
-        return [f"Secret {ISSUER_SECRET}: {fault}" for fault in found]
+        return list(self._judged(kept, public))
+
+    def _judged(self, kept: Kept, public: Public) -> list[str]:
+        now = self._now()
+        if self._verdict is None or now >= self._verdict[1]:
+            found = faults_of_issuer(kept.chain, kept.key, public.roots, now)
+            faults = [f"Secret {ISSUER_SECRET}: {fault}" for fault in found]
+            self._verdict = faults, now + timedelta(seconds=VERDICT_SECONDS)
+        return self._verdict[0]
 
     @property
     def signer(self) -> Signer | None:
@@ -113,6 +125,7 @@ class Issuer:
             informer.put((self._namespace, name), project(found))
 
     def _heard(self, *_: object) -> None:
+        self._verdict = None
         faults = self.faults()
         if self._secret.synced and self._config_map.synced and faults != self._said:
             self._said = faults

@@ -7,8 +7,8 @@ it has signed), and the request's ConfigMap what the issuer asks it to sign.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +29,8 @@ NEXT_KEY: Final = "next.key"
 GENERATION: Final = "injector.mesh/issuer-generation"
 """On the Secret: the last wish for another issuer (state.json, issuerWanted) that its newest key was made for."""
 
+# Counters are seconds since 1970 at most; more digits are somebody's joke.
+_COUNT: Final = re.compile("[0-9]{1,18}")
 _LABELS: Final = {"app.kubernetes.io/part-of": "injector", "app.kubernetes.io/managed-by": "injector-identity"}
 
 
@@ -78,7 +80,7 @@ def read_kept(secret: Object) -> Kept:
         chain=chain,
         key=key,
         next_key=data.get(NEXT_KEY, b""),
-        generation=int(generation) if generation.isdecimal() else 0,
+        generation=int(generation) if _COUNT.fullmatch(generation) else 0,
     )
 
 
@@ -134,6 +136,6 @@ def _decoded(found: Object) -> dict[str, bytes]:
     for key, value in (found.get("data") or {}).items():
         try:
             data[key] = base64.b64decode(value)
-        except binascii.Error:
+        except ValueError:
             continue
     return data

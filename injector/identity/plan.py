@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
-from injector.pki import read_bundle, read_key, same_key, signed_by
+from injector.pki import faults_of_issuer, read_key, signed_by
+from injector.pki.certificates import UNREADABLE
 
 if TYPE_CHECKING:
     from injector.identity.objects import Asked, Kept, Public
@@ -49,7 +50,8 @@ def plan(kept: Kept, public: Public, asked: Asked, now: datetime) -> Plan:
         certificate = kept.signer.certificate if kept.signer else None
         moment = now if certificate is None else wanted_at(certificate, kept, public, now)
         return Plan(Step.MAKE_KEY, now) if moment <= now else Plan(None, min(moment, now + LOOK_AGAIN))
-    if same_key(public.issuer, kept.next_key) and _usable(public.issuer, now):
+    # Whatever is wrong with what has come (of an older key, of a root that is not trusted): what works is kept.
+    if not faults_of_issuer(public.issuer, kept.next_key, public.roots, now):
         return Plan(Step.ADOPT, now)
     if not _asks_for(asked.csr, kept.next_key):
         return Plan(Step.ASK, now)
@@ -64,13 +66,9 @@ def wanted_at(certificate: Certificate, kept: Kept, public: Public, now: datetim
     return certificate.made + (certificate.not_after - certificate.made) * RENEW_AFTER
 
 
-def _usable(chain: bytes, now: datetime) -> bool:
-    return bool(certificates := read_bundle(chain)) and certificates[0].valid(now)
-
-
 def _asks_for(csr: bytes, key: bytes) -> bool:
     private = read_key(key)
     try:
         return private is not None and x509.load_pem_x509_csr(csr).public_key() == private.public_key()
-    except ValueError:
+    except UNREADABLE:
         return False

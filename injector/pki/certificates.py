@@ -8,12 +8,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 # Certificates begin to be valid this long before they are made, for clients whose clock is behind ours.
 BACKDATE = timedelta(hours=1)
+
+# What the parser raises on what it cannot read. Not all of it is a ValueError: an algorithm that it does not know, an
+# extension that comes twice, a name of a kind that it does not know.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +69,18 @@ def read_pair(certificate: bytes | None, key: bytes | None) -> Pair | None:
     try:
         parsed = x509.load_pem_x509_certificate(certificate)
         private = serialization.load_pem_private_key(key, password=None)
-    except (ValueError, TypeError):
+        if not isinstance(private, ec.EllipticCurvePrivateKey) or parsed.public_key() != private.public_key():
+            return None
+        return Pair(facts(parsed), key)
+    except UNREADABLE:
         return None
-    if not isinstance(private, ec.EllipticCurvePrivateKey) or parsed.public_key() != private.public_key():
-        return None
-    return Pair(facts(parsed), key)
 
 
 def read_bundle(pem: bytes) -> tuple[Certificate, ...]:
     """The certificates of a bundle; none where it is not one."""
     try:
         return tuple(facts(parsed) for parsed in x509.load_pem_x509_certificates(pem))
-    except ValueError:
+    except UNREADABLE:
         return ()
 
 
@@ -79,7 +89,7 @@ def signed_by(leaf: Certificate, authority: Certificate) -> bool:
     try:
         parsed = x509.load_pem_x509_certificate(leaf.pem)
         parsed.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.pem))
-    except (ValueError, TypeError, InvalidSignature):
+    except (*UNREADABLE, InvalidSignature):
         return False
     return True
 
@@ -93,7 +103,7 @@ def read_key(pem: bytes) -> ec.EllipticCurvePrivateKey | None:
     """An elliptic-curve key, or None where it is missing, damaged or of another kind."""
     try:
         key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError):
+    except UNREADABLE:
         return None
     return key if isinstance(key, ec.EllipticCurvePrivateKey) else None
 
@@ -105,7 +115,7 @@ def same_key(certificate_pem: bytes, key: bytes) -> bool:
         return private is not None and (
             x509.load_pem_x509_certificate(certificate_pem).public_key() == private.public_key()
         )
-    except ValueError:
+    except UNREADABLE:
         return False
 
 

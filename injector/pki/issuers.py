@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from injector.pki.certificates import BACKDATE, Pair, builder, pair, read_key, usage
+from injector.pki.certificates import BACKDATE, UNREADABLE, Pair, builder, pair, read_key, usage
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -68,7 +68,7 @@ def _read_request(pem: bytes) -> tuple[x509.CertificateSigningRequest, ec.Ellipt
     try:
         request = x509.load_pem_x509_csr(pem)
         key, valid = request.public_key(), request.is_signature_valid
-    except ValueError as error:
+    except UNREADABLE as error:
         raise RequestError(f"the request: expected PKCS 10 as PEM, got something else ({error})") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise RequestError("the request's key: expected P-256, got another kind")

@@ -86,10 +86,12 @@ _BOTH_ENDS = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
 
 def read_signer(chain: bytes, key: bytes) -> Signer | None:
     """The issuer of a Secret: its certificate first, then those between it and a root; None where either is missing,
-    damaged, or not the other's. A root at the end (or alone) is left out of chains: who verifies has it already."""
+    damaged, or not the other's. A root at the end is left out of chains, for who verifies has it already; an issuer
+    that is a root itself is not, for whoever gets a leaf learns from the chain who its issuer is."""
     private, known = read_key(key), read_bundle(chain)
     if private is None or not known or not same_key(known[0].pem, key):
         return None
     parsed = [x509.load_pem_x509_certificate(each.pem) for each in known]
-    shown = tuple(each.public_bytes(serialization.Encoding.DER) for each in parsed if each.subject != each.issuer)
+    between = [each for each in parsed[1:] if each.subject != each.issuer]
+    shown = tuple(each.public_bytes(serialization.Encoding.DER) for each in (parsed[0], *between))
     return Signer(known[0], known[1:], parsed[0].subject, shown, private)

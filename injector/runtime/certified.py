@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -18,7 +18,7 @@ from grpc import aio
 from injector.api import mesh_pb2 as pb
 from injector.api import methods
 from injector.pace import Backoff
-from injector.pki import SpiffeId, fingerprint, new_key, read_bundle, read_key, signed_by
+from injector.pki import SpiffeId, fingerprint, new_key, read_bundle, read_key, same_key, signed_by
 from injector.runtime.tls import insist_on_tls_1_3
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ LOOK_SECONDS: Final = 5.0
 """How often the roots are read again, and the clock is looked at."""
 RETRY_BASE_SECONDS: Final = 0.5
 RETRY_CAP_SECONDS: Final = 15.0
+LONGEST_PATIENCE_SECONDS: Final = 300.0
+"""Between two requests by one that has a certificate, but not of the issuer that is wanted, nor gets one: 5 s after the
+first, for the replicas of the issuer hear of it moments later than we do, then twice as long each time."""
 
 log = structlog.get_logger(__name__)
 
@@ -51,8 +54,14 @@ class Held:
     chain: bytes
     roots: bytes
     issuer: Certificate
+    end: Certificate
+    """The last of the chain: the one that a root must have signed."""
     not_after: float
     renew_at: float
+
+    def trusted(self) -> bool:
+        """Whether the roots of now vouch for it."""
+        return any(root.id == self.end.id or signed_by(self.end, root) for root in read_bundle(self.roots))
 
 
 class Certified:
@@ -72,6 +81,8 @@ class Certified:
         self._there = asyncio.Event()
         self._look = asyncio.Event()
         self._wish = b""
+        self._in_vain = 0
+        self._ask_again = 0.0
 
     @property
     def expiry(self) -> float:
@@ -132,20 +143,31 @@ class Certified:
 
     async def _keep(self) -> None:
         roots = (self._directory / ROOTS_FILE).read_bytes()
+        if not read_bundle(roots):
+            raise ValueError(f"{self._directory / ROOTS_FILE}: expected at least one certificate as PEM, got none")
         held = self._held
         if held is not None and held.roots != roots:
-            self._held = held = Held(held.key, held.chain, roots, held.issuer, held.not_after, held.renew_at)
+            self._held = held = replace(held, roots=roots)
             log.info("other roots", roots=[root.id for root in read_bundle(roots)])
-        if held is None or self._due(held, roots):
-            await self._certify(roots)
+        if held is None or self._due(held):
+            self._held = held = await self._certify(roots)
+            self._there.set()
+            log.info("certified", identity=str(self._subject), until=held.not_after)
+            self._in_vain = self._in_vain + 1 if self._unwanted(held) else 0
+            patience = min(LONGEST_PATIENCE_SECONDS, LOOK_SECONDS * 2.0 ** max(0, min(self._in_vain, 16) - 1))
+            self._ask_again = time.monotonic() + patience
 
-    def _due(self, held: Held, roots: bytes) -> bool:
-        """By its age; because another issuer is wished for; or because its own is no longer trusted."""
-        unwanted = self._wish not in (b"", bytes.fromhex(held.issuer.id))
-        trusted = any(root.id == held.issuer.id or signed_by(held.issuer, root) for root in read_bundle(roots))
-        return time.time() >= held.renew_at or unwanted or not trusted
+    def _due(self, held: Held) -> bool:
+        """By its age; or because another issuer's is wanted, unless that was asked for in vain a moment ago."""
+        if time.time() >= held.renew_at:
+            return True
+        return self._unwanted(held) and (not self._in_vain or time.monotonic() >= self._ask_again)
 
-    async def _certify(self, roots: bytes) -> None:
+    def _unwanted(self, held: Held) -> bool:
+        """Another issuer is wished for, or no root that is trusted now stands behind it."""
+        return self._wish not in (b"", fingerprint(held.issuer)) or not held.trusted()
+
+    async def _certify(self, roots: bytes) -> Held:
         token = (self._directory / TOKEN_FILE).read_text().strip()
         key = new_key()
         request = pb.CertifyRequest(csr=_request(key, self._subject), token=token)
@@ -157,17 +179,7 @@ class Certified:
                 response_deserializer=pb.CertifyResponse.FromString,
             )
             answer: pb.CertifyResponse = await certify(request, timeout=CALL_SECONDS)
-        parsed = [x509.load_der_x509_certificate(each) for each in answer.chain]
-        chain = b"".join(each.public_bytes(serialization.Encoding.PEM) for each in parsed)
-        certificates = read_bundle(chain)
-        if not certificates:
-            raise ValueError("the issuer's answer: expected certificates, got none")
-        now = time.time()
-        life = (answer.not_after - now) * RENEW_AFTER
-        renew_at = now + life * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 - spreads load, guards nothing
-        self._held = Held(key, chain, roots, (*certificates[1:], *certificates)[0], answer.not_after, renew_at)
-        self._there.set()
-        log.info("certified", identity=str(self._subject), until=answer.not_after)
+        return _held(key, roots, answer, time.time())
 
     def _current(self) -> Held:
         held = self._held
@@ -192,6 +204,22 @@ def _request(key: bytes, subject: SpiffeId) -> bytes:
     names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(str(subject))])
     asked = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(names, critical=True)
     return asked.sign(private, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def _held(key: bytes, roots: bytes, answer: pb.CertifyResponse, now: float) -> Held:
+    """What the issuer gave; raises `ValueError` where nothing can be done with it."""
+    parsed = [x509.load_der_x509_certificate(each) for each in answer.chain]
+    chain = b"".join(each.public_bytes(serialization.Encoding.PEM) for each in parsed)
+    certificates = read_bundle(chain)
+    if len(certificates) < 2:  # ours, and who signed it
+        raise ValueError(f"the issuer's answer: expected two certificates or more, got {len(certificates)}")
+    if not same_key(chain, key):
+        raise ValueError("the issuer's answer: expected a certificate of our key, got one of another")
+    left = answer.not_after - now
+    if left <= 0:
+        raise ValueError(f"the issuer's answer has expired {-left:.0f} s ago by our clock: one of the two is wrong")
+    renew_at = now + left * RENEW_AFTER * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 - spreads load
+    return Held(key, chain, roots, certificates[1], certificates[-1], answer.not_after, renew_at)
 
 
 def _why(error: Exception) -> str:
