@@ -94,14 +94,35 @@ class KubeClient:
         accept: str,
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp enforces it, down to the single read
     ) -> aiohttp.ClientResponse:
-        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": "injector"}
-        for scheme in (await self._configuration.auth_settings()).values():
-            if scheme["value"]:
-                headers[scheme["key"]] = scheme["value"]
+        headers = {"Accept": accept, "Content-Type": content_type} | await self._identification()
         url = self._configuration.host + path + (f"?{urlencode(params)}" if params else "")
         answer = await self._rest.request(method, url, headers=headers, body=body, _request_timeout=timeout)
         response: aiohttp.ClientResponse = answer.response
         return response
+
+    async def _identification(self) -> dict[str, str]:
+        """The headers that say who asks."""
+        schemes = (await self._configuration.auth_settings()).values()
+        return {"User-Agent": "injector"} | {scheme["key"]: scheme["value"] for scheme in schemes if scheme["value"]}
+
+    @contextlib.asynccontextmanager
+    async def websocket(
+        self, path: str, *, params: Mapping[str, str], protocol: str
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A connection that both ends write to, for subresources such as portforward."""
+        url = self._configuration.host + path + f"?{urlencode(params)}"
+        headers = await self._identification()
+        connector = aiohttp.TCPConnector(ssl=self._rest.ssl_context)
+        async with aiohttp.ClientSession(connector=connector, trust_env=True) as session:
+            try:
+                async with asyncio.timeout(DEFAULT_TIMEOUT_SECONDS):
+                    socket = await session.ws_connect(url, headers=headers, protocols=[protocol])
+            except aiohttp.WSServerHandshakeError as error:
+                raise from_response("GET", path, error.status, error.message.encode(), None) from error
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise Unreachable(f"GET {path}: no answer from {self._configuration.host}: {_why(error)}") from error
+            async with socket:
+                yield socket
 
     async def get(
         self,

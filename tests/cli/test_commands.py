@@ -15,7 +15,7 @@ from tests.cli.conftest import Run
 COMMANDS = [
     ["install"], ["check"], ["enable"], ["disable"], ["explain"], ["explain", "pod"], ["explain", "namespace"],
     ["inject"], ["uninject"], ["uninstall"], ["webhook"], ["controller"], ["discovery"], ["version"],
-    ["identity", "roots"], ["identity", "rotate"], ["identity", "serve"],
+    ["identity", "roots"], ["identity", "rotate"], ["identity", "pod"], ["identity", "serve"],
 ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 import typer
 
-from injector.cli.commands.identity import roots, rotate, serve
+from injector.cli.commands.identity import pod, roots, rotate, serve
 from injector.cli.options import paragraphs
 
 NAME: Final = "identity"
@@ -15,5 +15,5 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
-for command in (roots, rotate, serve):
+for command in (roots, rotate, pod, serve):
     app.command(name=command.NAME, help=paragraphs(command.run.__doc__), epilog=command.EXAMPLES)(command.run)
