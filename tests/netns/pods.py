@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
 from injector.inject import redirect, settings
+from tests.netns.volumes import NAMESPACE, Volumes
 
 PROXY_UID: Final = 2102
 START_SECONDS: Final = 10.0
@@ -50,9 +51,11 @@ class Pod:
     binary: Path
     v4: str
     v6: str
+    volumes: Volumes = field(init=False)
     _inside: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
+        self.volumes = Volumes(PROXY_UID)
         run("ip", "netns", "add", self.name)
         self.execute("ip", "link", "set", "lo", "up")
         self._inside = ThreadPoolExecutor(max_workers=1, initializer=self._enter)
@@ -65,6 +68,7 @@ class Pod:
 
     def remove(self) -> None:
         self._inside.shutdown()
+        self.volumes.remove()
         run("ip", "netns", "del", self.name, check=False)
 
     def inside(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -88,7 +92,7 @@ class Pod:
         runs it, such as prlimit."""
         values = {
             "INJECTOR_POD_NAME": self.name,
-            "INJECTOR_POD_NAMESPACE": "shop",
+            "INJECTOR_POD_NAMESPACE": NAMESPACE,
             "INJECTOR_POD_UID": "1",
             "INJECTOR_NODE_NAME": "node-1",
             "INJECTOR_SERVICE_ACCOUNT": "default",
@@ -96,6 +100,7 @@ class Pod:
             "INJECTOR_WORKLOAD_KIND": "Deployment",
             "INJECTOR_WORKLOAD_NAME": self.name,
             "INJECTOR_SHUTDOWN_GRACE_SECONDS": "1",
+            **self.volumes.environment,
             **environment,
         }
         command = ["ip", "netns", "exec", self.name, *prefix, "setpriv", f"--reuid={PROXY_UID}", f"--regid={PROXY_UID}"]
@@ -164,6 +169,13 @@ class Proxy:
         assert lines, f"no metric {name}"
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
         return sum(int(line.rpartition(" ")[2]) for line in lines if all(text in line for text in wanted))
+
+    def wait_metric(self, expected: int, name: str, **labels: str) -> None:
+        """For what is counted a moment after it was seen."""
+        until = time.monotonic() + 5
+        while (found := self.metric(name, **labels)) != expected:
+            assert time.monotonic() < until, f"{name} {labels}: expected {expected}, found {found}"
+            time.sleep(0.01)
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

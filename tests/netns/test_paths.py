@@ -160,9 +160,11 @@ def test_a_loop_ends_at_once_and_is_told(client: Pod, server: Pod) -> None:
 
 def test_connections_to_the_proxys_ports_are_refused(client: Pod, server: Pod) -> None:
     with meshed(client, server) as (ours, theirs):
-        for address in (server.v4, server.v6):
-            assert_reset(client, address, 4143)
-        assert theirs.metric("tcp_refused_total", direction="inbound", reason="direct") == 2
+        for address in (server.v4, server.v6):  # where other proxies speak, and nobody else
+            with client.connect(address, 4143) as stream:
+                assert b"HTTP" not in exchange(stream, b"GET / HTTP/1.1\r\n\r\n")
+        theirs.wait_metric(2, "tcp_refused_total", direction="inbound", reason="handshake")
+        assert theirs.metric("tls_handshake_failures_total", direction="inbound", reason="broken") == 2
         for address in ("127.0.0.1", "::1"):
             assert_reset(client, address, 4140)
         assert ours.metric("tcp_refused_total", direction="outbound", reason="direct") == 2

@@ -80,15 +80,16 @@ def test_a_flood_leaves_the_admin_port_its_descriptors(client: Pod, server: Pod)
 def test_a_taken_port_is_named(client: Pod) -> None:
     client.execute("ip", "address", "add", "10.77.0.1/32", "dev", "lo")
     with client.proxy():
-        second = client.execute("env", *environment(), str(client.binary), "run", check=False)
+        second = client.execute("env", *environment(client), str(client.binary), "run", check=False)
     assert second.returncode == 69
     assert second.stderr.startswith("injector-proxy: cannot listen at [::]:4143: Address already in use")
     assert second.stderr.count("\n") == 1
 
 
-def environment() -> list[str]:
+def environment(pod: Pod) -> list[str]:
     names = ("POD_NAME", "POD_NAMESPACE", "POD_UID", "NODE_NAME", "SERVICE_ACCOUNT", "WORKLOAD_KIND", "WORKLOAD_NAME")
-    return [*(f"INJECTOR_{name}=x" for name in names), "INJECTOR_POD_IPS=10.77.0.1"]
+    volumes = (f"{name}={path}" for name, path in pod.volumes.environment.items())
+    return [*(f"INJECTOR_{name}=x" for name in names), "INJECTOR_POD_IPS=10.77.0.1", *volumes]
 
 
 def test_it_is_not_dumpable(client: Pod) -> None:
