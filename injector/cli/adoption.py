@@ -3,14 +3,18 @@
 import asyncio
 import datetime
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from injector.cli.checks.lines import count, some
 from injector.cli.cluster import in_cluster
+from injector.cli.documents.write import to_json
 from injector.cli.live import namespace_of, read_installation
+from injector.cli.options import Report
 from injector.cli.outcome import CommandError
 from injector.cli.rollout import Rollout, rollout
+from injector.cli.terminal import emit
 from injector.cli.workloads import lives
 from injector.inject.model import Json
 from injector.inject.names import ENABLED, INJECT, SYSTEM_NAMESPACES
@@ -37,31 +41,57 @@ _POLL_SECONDS: Final = 1.0
 Target: TypeAlias = tuple[Resource, str]
 
 
-def set_word(namespace: str, word: str | None, *, restart: bool, kubeconfig: Path | None, context: str | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What became of a namespace: what the webhook would warn of, which workloads were rolled, and which pods are not
+    yet as their namespace now says."""
+
+    namespace: str
+    opted_in: bool
+    warnings: tuple[str, ...]
+    restarted: tuple[str, ...]
+    remaining: tuple[str, ...]
+
+
+def set_word(
+    namespace: str,
+    word: str | None,
+    *,
+    restart: bool,
+    output: Report = Report.TEXT,
+    kubeconfig: Path | None,
+    context: str | None,
+) -> None:
     """Annotates the namespace with `word` (None removes it), says what that means, and restarts where asked."""
     if namespace in SYSTEM_NAMESPACES:
         raise CommandError(
             f"namespace {namespace} cannot be in the mesh: no webhook ever sees it, so that it can start"
         )
-    in_cluster(kubeconfig, context, lambda kube: _adopt(kube, namespace, word, restart=restart))
+    text = output is Report.TEXT
+    adopted = in_cluster(kubeconfig, context, lambda kube: _adopt(kube, namespace, word, restart=restart, text=text))
+    if not text:
+        emit(to_json(asdict(adopted)))
 
 
-async def _adopt(kube: "KubeClient", namespace: str, word: str | None, *, restart: bool) -> None:
+async def _adopt(kube: "KubeClient", namespace: str, word: str | None, *, restart: bool, text: bool) -> Adopted:
     from injector.cli.terminal import note, show, styled
 
     # The label as well, which the webhook would derive: where the annotation stood already but its label never came
     # (it was annotated before the installation), the annotation alone would change nothing and reach no webhook.
     body = {"metadata": {"annotations": {INJECT: word}, "labels": {INJECT: word}}}
     stored = await kube.merge_patch(NAMESPACES, body, name=namespace)
-    show(styled(("✓ ", "bold green"), f"namespace {namespace} is {'opted in' if word else 'taken out of the mesh'}"))
-    for warning in review_namespace(stored).warnings:
+    if text:
+        said = f"namespace {namespace} is {'opted in' if word else 'taken out of the mesh'}"
+        show(styled(("✓ ", "bold green"), said))
+    warnings = tuple(review_namespace(stored).warnings)
+    for warning in warnings:
         note(styled(("! ", "bold yellow"), warning))
-    if restart:
-        await _restart(kube, namespace)
-    await _say_what_remains(kube, stored, restarted=restart)
+    restarted = await _restart(kube, namespace) if restart else []
+    remaining = await _say_what_remains(kube, stored, restarted=restart)
+    return Adopted(namespace, word is not None, warnings, tuple(map(_title, restarted)), remaining)
 
 
-async def _say_what_remains(kube: "KubeClient", stored: Json, *, restarted: bool) -> None:
+async def _say_what_remains(kube: "KubeClient", stored: Json, *, restarted: bool) -> tuple[str, ...]:
     """Names the pods that are not yet as their namespace now says."""
     from injector.cli.terminal import note
 
@@ -78,13 +108,14 @@ async def _say_what_remains(kube: "KubeClient", stored: Json, *, restarted: bool
         )
         names = ", ".join(some([pod["metadata"]["name"] for pod in stale]))
         note(f"{count(len(stale), 'pod')} {how}, {why}: {names}")
+    return tuple(pod["metadata"]["name"] for pod in stale)
 
 
 def _own_wish(pod: Json) -> bool:
     return (pod["metadata"].get("annotations") or {}).get(INJECT) == ENABLED
 
 
-async def _restart(kube: "KubeClient", namespace: str) -> None:
+async def _restart(kube: "KubeClient", namespace: str) -> list[Target]:
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     body = {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: now}}}}}
     targets: list[Target] = []
@@ -94,6 +125,7 @@ async def _restart(kube: "KubeClient", namespace: str) -> None:
             await kube.merge_patch(resource, body, namespace=namespace, name=name)
             targets.append((resource, name))
     await _follow(kube, namespace, targets)
+    return targets
 
 
 async def _follow(kube: "KubeClient", namespace: str, targets: list[Target]) -> None:

@@ -1,5 +1,6 @@
 """`injector enable`, `disable` and `uninstall` against a cluster that is a dictionary."""
 
+import json
 from typing import Any
 
 import pytest
@@ -178,3 +179,20 @@ def test_uninstall_dry_run_deletes_nothing(run: Run, kube: FakeKube) -> None:
     assert result.out.splitlines()[-1] == "Namespace injector-system"
     assert "would refuse: 1 pod with a proxy" in result.err
     assert deleted(kube) == []
+
+
+def test_programs_are_told_the_same_as_json(run: Run, kube: FakeKube) -> None:
+    kube.put(NAMESPACES, namespace("shop"))
+    kube.put(PODS, pod("a", "shop"))
+    result = run("enable", "shop", "-o", "json")
+    assert json.loads(result.out) == {
+        "namespace": "shop",
+        "opted_in": True,
+        "warnings": [],
+        "restarted": [],
+        "remaining": ["a"],
+    }
+    assert json.loads(run("disable", "shop", "-o", "json").out)["opted_in"] is False
+    told = json.loads(run("uninstall", "--dry-run", "-o", "json").out)
+    assert told["dry_run"] is True
+    assert told["deleted"][-1] == "Namespace injector-system"

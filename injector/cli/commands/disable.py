@@ -2,7 +2,15 @@
 
 from typing import Final
 
-from injector.cli.options import ContextOption, KubeconfigOption, NamespaceArgument, RestartOption, examples
+from injector.cli.options import (
+    ContextOption,
+    KubeconfigOption,
+    NamespaceArgument,
+    Report,
+    ReportOption,
+    RestartOption,
+    examples,
+)
 
 NAME: Final = "disable"
 EXAMPLES: Final = examples("injector disable shop", "injector disable shop --restart")
@@ -12,6 +20,7 @@ def run(
     namespace: NamespaceArgument,
     *,
     restart: RestartOption = False,
+    output: ReportOption = Report.TEXT,
     kubeconfig: KubeconfigOption = None,
     context: ContextOption = None,
 ) -> None:
@@ -22,4 +31,4 @@ def run(
     """
     from injector.cli.adoption import set_word
 
-    set_word(namespace, None, restart=restart, kubeconfig=kubeconfig, context=context)
+    set_word(namespace, None, restart=restart, output=output, kubeconfig=kubeconfig, context=context)

@@ -2,7 +2,15 @@
 
 from typing import Final
 
-from injector.cli.options import ContextOption, KubeconfigOption, NamespaceArgument, RestartOption, examples
+from injector.cli.options import (
+    ContextOption,
+    KubeconfigOption,
+    NamespaceArgument,
+    Report,
+    ReportOption,
+    RestartOption,
+    examples,
+)
 from injector.inject.names import ENABLED
 
 NAME: Final = "enable"
@@ -13,6 +21,7 @@ def run(
     namespace: NamespaceArgument,
     *,
     restart: RestartOption = False,
+    output: ReportOption = Report.TEXT,
     kubeconfig: KubeconfigOption = None,
     context: ContextOption = None,
 ) -> None:
@@ -23,4 +32,4 @@ def run(
     """
     from injector.cli.adoption import set_word
 
-    set_word(namespace, ENABLED, restart=restart, kubeconfig=kubeconfig, context=context)
+    set_word(namespace, ENABLED, restart=restart, output=output, kubeconfig=kubeconfig, context=context)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from injector.cli.options import ContextOption, KubeconfigOption, examples
+from injector.cli.options import ContextOption, KubeconfigOption, Report, ReportOption, examples
 from injector.cli.outcome import CommandError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def run(
     *,
     force: ForceOption = False,
     dry_run: DryRunOption = False,
+    output: ReportOption = Report.TEXT,
     kubeconfig: KubeconfigOption = None,
     context: ContextOption = None,
 ) -> None:
@@ -38,17 +39,20 @@ def run(
     """
     from injector.cli.checks.lines import count
     from injector.cli.cluster import in_cluster
+    from injector.cli.documents.write import to_json
     from injector.cli.removal import copies_of_roots, meshed_pods, removal_order, remove
-    from injector.cli.terminal import note, show
+    from injector.cli.terminal import emit, note, show
     from injector.inject.names import TRUST_CONFIG_MAP
     from injector.kube.resources import CONFIG_MAPS
 
+    told: list[str] = []
+
     async def delete(kube: "KubeClient", resource: "Resource", name: str, namespace: str | None = None) -> None:
         what = f"{resource.kind} {namespace}/{name}" if namespace else f"{resource.kind} {name}"
-        if dry_run:
-            show(what)
-        elif await remove(kube, resource, name, namespace):
-            show(f"✓ {what} deleted")
+        if dry_run or await remove(kube, resource, name, namespace):
+            told.append(what)
+            if output is Report.TEXT:
+                show(what if dry_run else f"✓ {what} deleted")
 
     async def uninstall(kube: "KubeClient") -> None:
         meshed = await meshed_pods(kube)
@@ -66,3 +70,5 @@ def run(
         await delete(kube, *last)
 
     in_cluster(kubeconfig, context, uninstall)
+    if output is Report.JSON:
+        emit(to_json({"dry_run": dry_run, "deleted": told}))
