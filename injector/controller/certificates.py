@@ -108,7 +108,8 @@ class Certificates:
                 log.warning("a step failed", error=str(error))
                 pause = backoff.next_delay()
             try:
-                await asyncio.wait_for(self._changed.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._changed.wait()
             except TimeoutError:
                 continue
 

@@ -65,7 +65,8 @@ class Keeper:
                 log.warning("a step failed", error=str(error))
                 pause = backoff.next_delay()
             try:
-                await asyncio.wait_for(self._changed.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._changed.wait()
             except TimeoutError:
                 continue
 

@@ -121,7 +121,8 @@ class Identity:
                 self._serving = True
                 log.info("serving", port=port)
             try:
-                await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._changed.wait()
             except TimeoutError:
                 continue
 

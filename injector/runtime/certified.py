@@ -137,7 +137,8 @@ class Certified:
                 pause = backoff.next_delay()
                 log.warning("no certificate", identity=str(self._subject), error=_why(error), retry_in=pause)
             try:
-                await asyncio.wait_for(self._look.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._look.wait()
             except TimeoutError:
                 continue
 
