@@ -1,1 +1,2 @@
-"""The controller: certificates, the webhook's caBundle, and opted-in pods that run without a proxy."""
+"""The controller: the webhook's certificates and caBundle, the mesh's roots, which it brings into every namespace and
+rotates, and opted-in pods that run without a proxy."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from injector.controller.roots.record import Rotation
     from injector.pki import Certificate
 
-ROLES = ("current", "next", "previous", "given")
-
 
 class ControllerMetrics:
     """Registered in `registry`; methods are what the parts of the controller report."""
@@ -46,7 +44,7 @@ class ControllerMetrics:
             self._steps.labels(step.value)
         self._identity_expiry = Gauge(
             "injector_controller_identity_expiry_timestamp_seconds",
-            "When the mesh's roots and the issuer expire; the soonest of each, 0 where there is none.",
+            "When the mesh's roots and the issuer expire, the soonest of each kind; absent where there is none.",
             ["certificate"],
             registry=registry,
         )
@@ -97,13 +95,13 @@ class ControllerMetrics:
 
     def roots(self, roles: Iterable[tuple[Certificate, str]], issuer: Certificate | None) -> None:
         """What was observed of roots, each with its role, and of the issuer."""
-        soonest = dict.fromkeys(ROLES, 0.0)
+        ends = {"issuer": issuer.not_after.timestamp()} if issuer else {}
         for root, role in roles:
-            ends = root.not_after.timestamp()
-            soonest[role] = min(soonest[role] or ends, ends)
-        for role, ends in soonest.items():
-            self._identity_expiry.labels(f"{role}-root").set(ends)
-        self._identity_expiry.labels("issuer").set(issuer.not_after.timestamp() if issuer else 0)
+            name, end = f"{role}-root", root.not_after.timestamp()
+            ends[name] = min(ends.get(name, end), end)
+        self._identity_expiry.clear()  # what is gone is not to be taken for expired
+        for name, end in ends.items():
+            self._identity_expiry.labels(name).set(end)
 
     def rotating(self, rotation: Rotation | None) -> None:
         """The rotation that runs, if one does."""

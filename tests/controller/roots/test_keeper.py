@@ -9,6 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from prometheus_client import CollectorRegistry
 
 from injector.controller.census import Census, Member
@@ -18,7 +21,7 @@ from injector.controller.roots.acknowledgements import Heard, Trusts
 from injector.controller.roots.keeper import Roots
 from injector.controller.roots.plan import Policy
 from injector.inject.model import Namespace
-from injector.pki import fingerprint, issuer_request, make_root, new_key, read_bundle, signed_by
+from injector.pki import issuer_request, make_root, new_key, read_bundle, signed_by
 from tests.kube.fake import until
 
 if TYPE_CHECKING:
@@ -250,10 +253,6 @@ async def test_an_expired_root_is_replaced_without_waiting_for_those_who_cannot_
 
 
 async def test_a_request_that_nobody_should_sign_is_left(made: World, api: FakeApi) -> None:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
     issuer = made.issuer
     key = rsa.generate_private_key(65537, 2048)
     request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
@@ -281,6 +280,20 @@ async def test_given_roots_are_passed_on_as_long_as_they_are_good(
     assert ROOT not in api.objects
 
 
-def test_fingerprints_are_those_of_the_contract() -> None:
-    root = make_root(datetime.now(UTC), timedelta(days=9)).certificate
-    assert fingerprint(root).hex() == root.id
+async def test_expiries_and_the_rotation_are_metrics(made: World, census: Census, metrics: ControllerMetrics) -> None:
+    def expiries() -> dict[str, float]:
+        (family,) = metrics._identity_expiry.collect()
+        return {sample.labels["certificate"]: sample.value for sample in family.samples}
+
+    assert made.issuer is not None
+    end = made.issuer.not_after.timestamp()
+    await until(lambda: expiries().get("issuer") == end)
+    assert expiries().keys() == {"issuer", "current-root"}
+    census.put_pod(("shop", "web"), Member("u1", running=True))
+    made.command("root", "one")
+    await until(lambda: metrics._laggards._value.get() == 1)
+    assert expiries().keys() == {"issuer", "current-root", "next-root"}
+    assert metrics._rotation.labels("roots")._value.get() == 1
+    assert metrics._rotation_since._value.get() > 0
+    metrics.stood_down()
+    assert metrics._laggards._value.get() == 0
