@@ -10,7 +10,7 @@ DEFAULT_ADMIN_PORT = 8080
 DEFAULT_IDENTITY_ADDRESS = "injector-identity.injector-system.svc:8443"
 DEFAULT_TOKEN_DIRECTORY = Path("/var/run/injector/token")
 
-# A new issuer is wanted by every proxy at once: spread over an hour, 10,000 of them ask for 3 certificates a second.
+# The longest that proxies may take to renew when a new issuer is wanted; fewer than 10,000 are given less.
 DEFAULT_RENEW_WITHIN_SECONDS = 3600
 
 

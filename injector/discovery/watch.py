@@ -168,9 +168,9 @@ class Watch:
     # What this stream is told by others.
 
     def refresh_parameters(self) -> None:
-        """Tell the proxy its parameters, if they are not what it was told last."""
-        parameters = self._shared.parameters(self.proxy.hello.node)
-        if parameters != self._parameters:
+        """Tell the proxy its parameters, if zone or issuer are not what it was told last."""
+        parameters, told = self._shared.parameters(self.proxy.hello.node), self._parameters
+        if told is None or (parameters.zone, parameters.issuer) != (told.zone, told.issuer):
             self._parameters = parameters
             self._following.tell(parameters)
 

@@ -43,9 +43,8 @@ async def issuer(root: Root) -> AsyncIterator[int]:
     async def certify(request: pb.CertifyRequest, _: Any) -> pb.CertifyResponse:
         asked = x509.load_der_x509_csr(request.csr)
         leaf = root.sign(asked)
-        return pb.CertifyResponse(
-            chain=[leaf.public_bytes(Encoding.DER)], not_after=int(leaf.not_valid_after_utc.timestamp())
-        )
+        chain = [each.public_bytes(Encoding.DER) for each in (leaf, root.certificate)]
+        return pb.CertifyResponse(chain=chain, not_after=int(leaf.not_valid_after_utc.timestamp()))
 
     own = root.leaf([spiffe("injector-system", "injector-identity")], [ISSUER_NAME])
     handler: Any = grpc.unary_unary_rpc_method_handler(
@@ -132,6 +131,7 @@ async def test_from_not_ready_to_certified_to_serving_to_drained(config: Discove
             told = await proxy.hello()
             assert told.zone == "zone-a"
             assert told.issuer == root.fingerprint
+            assert told.renew_within_seconds == 10, "a small fleet is through in seconds"
             await proxy.send(subscribe(address("10.96.0.10", 80)))
             [found] = (await proxy.destination()).endpoints.endpoints
             assert found.mesh == pb.Mesh(namespace="shop", service_account="web")

@@ -38,7 +38,7 @@ TokenDirectoryOption = Annotated[
 ]
 IdentityAddressOption = Annotated[str, typer.Option(help="Where the issuer of certificates is, HOST:PORT.")]
 RenewWithinOption = Annotated[
-    int, typer.Option(help="Over how long proxies renew when another issuer's certificates are wanted.", min=1)
+    int, typer.Option(help="The longest that proxies may take to renew when another issuer is wanted.", min=1)
 ]
 DrainDelayOption = Annotated[float, typer.Option(help="How long streams are still taken after SIGTERM.", min=0)]
 DrainOption = Annotated[float, typer.Option(help="Over how long open streams are ended then.", min=0)]
