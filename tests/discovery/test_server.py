@@ -376,7 +376,7 @@ async def test_draining_ends_every_stream_well_and_one_after_the_other(served: S
         draining = asyncio.create_task(served.server.drain(1.0))
         times = sorted(await asyncio.gather(*map(ended, proxies)))
         await draining
-        assert times[-1] < 2
+        assert times[-1] < 4
         assert times[-1] - times[0] > 0.2
         async with served.stream() as late:
             with pytest.raises(aio.AioRpcError):
