@@ -27,8 +27,9 @@ def scale(api: Api, count: int, *parts: str) -> None:
     if count == 0:
         for part in parts:
             for pod in api.list("Pod", SYSTEM_NAMESPACE, labels=f"app.kubernetes.io/name={part}"):
-                # Killed, not asked: what is to be shown is life without them, not their polite end.
-                api.delete("Pod", pod["metadata"]["name"], SYSTEM_NAMESPACE, grace_seconds=0)
+                # All but killed: what is to be shown is life without them, not their polite end. (With 0 they would be
+                # forgotten at once, and live on for some seconds.)
+                api.delete("Pod", pod["metadata"]["name"], SYSTEM_NAMESPACE, grace_seconds=1)
             for pod in api.list("Pod", SYSTEM_NAMESPACE, labels=f"app.kubernetes.io/name={part}"):
                 api.wait_gone("Pod", pod["metadata"]["name"], SYSTEM_NAMESPACE, seconds=END_SECONDS)
 
