@@ -272,7 +272,7 @@ async def serving(api: FakeApi, directory: Path) -> AsyncIterator[KubeClient]:
         await runner.cleanup()
 
 
-async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
     """Wait for a condition to hold."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - conditions of any kind

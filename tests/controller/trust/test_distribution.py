@@ -70,16 +70,16 @@ async def test_it_is_in_the_namespaces_that_need_it(api: FakeApi, census: Census
     assert api.objects[path("shop")]["metadata"]["labels"]["injector.mesh/part"] == "trust"
     census.put_pod(("plain", "web"), Member("u", running=False))
     census.put_namespace("late", Namespace("late", annotations=OPTED_IN))
-    await until(lambda: path("plain") in api.objects and path("late") in api.objects, seconds=1)
+    await until(lambda: path("plain") in api.objects and path("late") in api.objects)
     assert path("kube-system") not in api.objects
 
 
 @pytest.mark.usefixtures("distribution")
 async def test_it_is_put_right_when_changed_or_deleted(api: FakeApi) -> None:
     api.put(path("shop"), {"data": {"roots.pem": "somebody else's"}})
-    await until(lambda: api.objects[path("shop")]["data"].get("roots.pem") == "the roots", seconds=1)
+    await until(lambda: api.objects[path("shop")]["data"].get("roots.pem") == "the roots")
     api.remove(path("shop"))
-    await until(lambda: path("shop") in api.objects, seconds=1)
+    await until(lambda: path("shop") in api.objects)
 
 
 @pytest.mark.usefixtures("distribution")
@@ -89,7 +89,7 @@ async def test_it_goes_when_nobody_needs_it(api: FakeApi, census: Census) -> Non
     await asyncio.sleep(0.1)
     assert path("shop") in api.objects, "a pod still reads it"
     census.put_pod(("shop", "web"), None)
-    await until(lambda: path("shop") not in api.objects, seconds=1)
+    await until(lambda: path("shop") not in api.objects)
 
 
 @pytest.mark.usefixtures("distribution")
@@ -109,10 +109,10 @@ async def test_one_of_that_name_that_is_not_ours_is_left_where_nobody_needs_ours
 
 
 async def test_everywhere_means_everywhere(distribution: Distribution, api: FakeApi, census: Census) -> None:
-    await until(lambda: distribution.everywhere("the roots"), seconds=1)
+    await until(lambda: distribution.everywhere("the roots"))
     distribution.publish("other roots")
     assert not distribution.everywhere("other roots")
-    await until(lambda: distribution.everywhere("other roots"), seconds=1)
+    await until(lambda: distribution.everywhere("other roots"))
     api.intercept = lambda seen: status(403, "Forbidden") if seen.method == "PATCH" else None
     census.put_namespace("new", Namespace("new", OPTED_IN))
     await until(lambda: writes(api, "new"))
@@ -128,7 +128,7 @@ async def test_a_namespace_that_refuses_holds_up_no_other_and_is_tried_again(
     api.intercept = lambda seen: status(403, "Forbidden") if seen.method == "PATCH" and "/going/" in seen.path else None
     census.put_namespace("going", Namespace("going", OPTED_IN))
     census.put_namespace("coming", Namespace("coming", OPTED_IN))
-    await until(lambda: path("coming") in api.objects, seconds=1)
+    await until(lambda: path("coming") in api.objects)
     await until(lambda: metrics.trust_failures._value.get() >= 1)
     api.intercept = lambda _: None
     await until(lambda: path("going") in api.objects, seconds=3)
@@ -146,7 +146,7 @@ async def test_a_thousand_namespaces_are_written_at_a_bounded_rate_and_a_new_one
         census.put_namespace(name, Namespace(name, OPTED_IN))
     await asyncio.sleep(0.3)
     census.put_namespace("new", Namespace("new", OPTED_IN))
-    await until(lambda: path("new") in api.objects, seconds=1)
+    await until(lambda: path("new") in api.objects)
     done = sum(writes(api, name) for name in names)
     assert done <= distribution_module.WRITES_BURST + 1.5 * distribution_module.WRITES_PER_SECOND
     assert done < len(names)
