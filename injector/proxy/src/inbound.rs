@@ -40,7 +40,10 @@ pub async fn mesh(client: TcpStream, peer: SocketAddr, ip: IpAddr, worker: &Work
         Err(reason) => Err(reason),
     };
     match destination {
-        Ok(destination) => finish(client, destination, worker, traffic).await,
+        Ok(destination) => {
+            worker.metrics.peers.add(&identity);
+            finish(client, destination, worker, traffic).await;
+        }
         Err(reason) => {
             let direction = Direction::Inbound;
             refuse(worker, &Refusal { direction, peer, identity: Some(&identity), destination: None, reason });

@@ -35,8 +35,6 @@ enum Goal {
     Itself(Plaintext),
     /// To one of these.
     OneOf(Arc<Group>),
-    /// Nobody knows, and such connections do not pass.
-    Nowhere,
 }
 
 /// The other end, with what must be kept as long as it is open.
@@ -55,12 +53,12 @@ enum Far {
 pub async fn serve(client: TcpStream, peer: SocketAddr, destination: SocketAddr, worker: &Worker) {
     let direction = Direction::Outbound;
     let traffic = worker.metrics.of(direction);
-    let goal = while_there(&client, async { Ok(resolve(destination, worker).await) }).await;
-    if let Ok(Goal::Nowhere) = goal {
+    let resolved = while_there(&client, async { Ok(resolve(destination, worker).await) }).await;
+    let Some(goal) = resolved.transpose() else {
         let reason = Reason::UnknownDestination;
         refuse(worker, &Refusal { direction, peer, identity: None, destination: Some(destination), reason });
         return reset(&client);
-    }
+    };
     let _counted = Counted::new(traffic, destination, worker);
     let reached = while_there(&client, async { reach(goal?, destination, worker, traffic).await }).await;
     match reached {
@@ -70,14 +68,17 @@ pub async fn serve(client: TcpStream, peer: SocketAddr, destination: SocketAddr,
     }
 }
 
-async fn resolve(destination: SocketAddr, worker: &Worker) -> Goal {
+/// None: nobody told in time, and such connections do not pass.
+async fn resolve(destination: SocketAddr, worker: &Worker) -> Option<Goal> {
     let mesh = &worker.mesh;
     let inside = mesh.is_inside(destination.ip());
     match mesh.directory.resolve(destination, inside).await {
-        Decision::Known(Known::NotOurs) => Goal::Itself(Plaintext::NotOurs),
-        Decision::Known(Known::Group(group)) => Goal::OneOf(group),
-        Decision::Unknown if mesh.unknown_destinations.pass(inside) => Goal::Itself(Plaintext::UnknownDestination),
-        Decision::Unknown => Goal::Nowhere,
+        Decision::Known(Known::NotOurs) => Some(Goal::Itself(Plaintext::NotOurs)),
+        Decision::Known(Known::Group(group)) => Some(Goal::OneOf(group)),
+        Decision::Unknown => {
+            let pass = mesh.unknown_destinations.pass(inside);
+            pass.then_some(Goal::Itself(Plaintext::UnknownDestination))
+        }
     }
 }
 
@@ -94,7 +95,6 @@ async fn reach<'w>(
             traffic.plaintext.of(reason).add(1);
             Ok(Reached { far: Far::Plain(target), held: (dial, None) })
         }
-        Goal::Nowhere => Err(Failure::NoEndpoint),
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use injector_proxy::config::Networks;
 use injector_proxy::dial::Failure;
 use injector_proxy::discovery::{Endpoint, Group, Known, Peer, Readiness};
-use injector_proxy::metrics::{Direction, Handshake, Plaintext};
+use injector_proxy::metrics::{Direction, Handshake, Peers, Plaintext};
 use injector_proxy::policy::Policy;
 use injector_proxy::preface::{Preface, Protocol};
 use injector_proxy::refuse::Reason;
@@ -113,6 +113,8 @@ async fn bytes_pass_both_ways_and_each_end_is_its_own() {
     let mut answer = String::new();
     soon(near.read_to_string(&mut answer)).await.unwrap();
     assert_eq!(answer, "answer after the end");
+    let peers = Peers::sum([&pair.server.metrics.peers]);
+    assert_eq!(peers, [(identity("client").to_string(), 1)].into());
     for (rig, direction) in [(&pair.client, Direction::Outbound), (&pair.server, Direction::Inbound)] {
         let traffic = rig.metrics.of(direction);
         until(|| traffic.open() == 0).await;

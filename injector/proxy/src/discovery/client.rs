@@ -38,6 +38,9 @@ const OUTGOING: usize = 4;
 /// How often destinations are looked through for those that nobody uses any more.
 const SWEEP: Duration = Duration::from_secs(30);
 
+/// A stream that lasted so long has nothing to complain of: the controller ends each after about an hour.
+const USUAL: Duration = Duration::from_mins(10);
+
 /// While the controller is away: one line at first, then one in so long.
 const TELL_EVERY: Duration = Duration::from_mins(5);
 
@@ -70,7 +73,9 @@ impl Client {
             let Err(why) = self.session(&mut told).await;
             self.directory.alone();
             let pause = backoff.next(began.elapsed(), fraction());
-            if told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+            if began.elapsed() >= USUAL {
+                info!(%why, "the stream to the controller ended; opening another");
+            } else if told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
                 told = Some(Instant::now());
                 let seconds = pause.as_secs_f32();
                 warn!(%why, "no stream to the controller; what is known stays in use, trying again in {seconds:.1} s");
@@ -119,7 +124,8 @@ impl Client {
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut trust = None;
         loop {
-            let due = if trust.is_some() { Some(Instant::now()) } else { self.directory.table().due() };
+            let now = Instant::now();
+            let due = if trust.is_some() { Some(now) } else { self.directory.table().due(now) };
             tokio::select! {
                 answer = answers.message() => match answer {
                     Ok(Some(answer)) => self.take(answer),

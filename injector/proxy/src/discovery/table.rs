@@ -294,8 +294,8 @@ impl Table {
     }
 
     /// When there is something to tell; none if not yet.
-    pub fn due(&self) -> Option<Instant> {
-        if self.has_news() { Some(Instant::now()) } else { self.acknowledge_at }
+    pub fn due(&self, now: Instant) -> Option<Instant> {
+        if self.has_news() { Some(now) } else { self.acknowledge_at }
     }
 
     /// Remembers what a former process knew, the most recently used first; nothing of it is followed until it is used.

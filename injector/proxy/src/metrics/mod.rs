@@ -1,5 +1,6 @@
 //! What is counted. Each worker counts for itself; whoever asks for the metrics adds the workers up.
 
+mod peers;
 mod process;
 mod text;
 
@@ -10,6 +11,7 @@ use crate::dial;
 use crate::refuse;
 use crate::tls::HandshakeFailure;
 
+pub use peers::Peers;
 pub use text::Exposition;
 
 /// A closed set of label values. `index` is the place in `ALL`.
@@ -205,6 +207,8 @@ impl Traffic {
 /// What one worker counts.
 #[derive(Debug, Default)]
 pub struct WorkerMetrics {
+    /// Connections that other proxies opened, by their identity.
+    pub peers: Peers,
     inbound: Traffic,
     outbound: Traffic,
 }

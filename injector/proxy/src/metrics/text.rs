@@ -4,7 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Counters, Direction, Labelled, Opaque, Traffic, WorkerMetrics, process};
+use super::{Counters, Direction, Labelled, Opaque, Peers, Traffic, WorkerMetrics, process};
 use crate::config::Pod;
 use crate::discovery::{Brought, ClientMetrics, Counts, Fault, Stream};
 use crate::identity::{IdentityMetrics, Outcome};
@@ -41,6 +41,7 @@ impl Exposition {
         let mut page = Page { text: String::with_capacity(12 * 1024), family: "" };
         self.connections(&mut page);
         self.security(&mut page);
+        self.peers(&mut page);
         self.failures(&mut page);
         self.probes(&mut page);
         self.certificates(&mut page);
@@ -77,6 +78,13 @@ impl Exposition {
         self.by(page, "reason", |traffic| &traffic.handshake_failures);
         page.family("tcp_plaintext_total", "counter", "Connections, or legs of them, carried as plain bytes.");
         self.by(page, "reason", |traffic| &traffic.plaintext);
+    }
+
+    fn peers(&self, page: &mut Page) {
+        page.family("tcp_peers_total", "counter", "Connections that other proxies opened, by their identity.");
+        for (identity, count) in Peers::sum(self.workers.iter().map(|worker| &worker.peers)) {
+            page.sample(&[("direction", Direction::Inbound.label()), ("identity", &identity)], count);
+        }
     }
 
     fn failures(&self, page: &mut Page) {

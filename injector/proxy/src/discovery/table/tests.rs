@@ -110,11 +110,11 @@ fn acknowledgements_are_gathered_and_name_the_newest() {
     rig.take(1, 6, Some(delta(5)));
     rig.talk();
     assert!(rig.acknowledged.is_empty(), "too early");
-    assert_eq!(rig.table.due(), Some(rig.now + GATHER));
+    assert_eq!(rig.table.due(rig.now), Some(rig.now + GATHER));
     rig.now += GATHER;
     rig.talk();
     assert_eq!(rig.acknowledged, [(at(1), 6), (at(2), 1)].into());
-    assert_eq!(rig.table.due(), None);
+    assert_eq!(rig.table.due(rig.now), None);
 }
 
 #[test]
