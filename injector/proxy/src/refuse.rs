@@ -113,8 +113,8 @@ pub enum Way {
 pub fn judge(arrival: &Arrival) -> Result<Way, Reason> {
     let Ok(original) = arrival.original else { return Err(Reason::NoOriginalDestination) };
     if original == arrival.local {
-        // Loopback is no way from another proxy, not even from this one: it dials the pod's own address.
-        let mesh = arrival.direction == Direction::Inbound && !original.ip().is_loopback();
+        // By loopback comes a port-forward that wants to see our certificate; it gets no further (`judge_port`).
+        let mesh = arrival.direction == Direction::Inbound;
         return if mesh { Ok(Way::Mesh(original.ip())) } else { Err(Reason::Direct) };
     }
     if is_here(original.ip(), arrival) && OWN_PORTS.contains(&original.port()) {
@@ -131,6 +131,10 @@ pub fn judge(arrival: &Arrival) -> Result<Way, Reason> {
 
 /// Where in the pod another proxy's connection goes that names this port.
 pub fn judge_port(ip: IpAddr, port: u16) -> Result<SocketAddr, Reason> {
+    // Loopback is no way from another proxy, not even from this one: it dials the pod's own address.
+    if ip.is_loopback() {
+        return Err(Reason::Loopback);
+    }
     if OWN_PORTS.contains(&port) { Err(Reason::OwnPort) } else { Ok(SocketAddr::new(ip, port)) }
 }
 
@@ -177,7 +181,16 @@ mod tests {
             Ok(Way::Mesh(POD.parse().unwrap())),
             "the pod itself, by way of a Service"
         );
-        assert_eq!(judged(Inbound, "127.0.0.1:40000", "127.0.0.1:4143", Some("127.0.0.1:4143")), Err(Reason::Direct));
+    }
+
+    #[test]
+    fn by_loopback_our_certificate_is_shown_and_nothing_more() {
+        for ip in ["127.0.0.1", "::1"] {
+            let ip: IpAddr = ip.parse().unwrap();
+            let (peer, own) = (SocketAddr::new(ip, 40000).to_string(), SocketAddr::new(ip, 4143).to_string());
+            assert_eq!(judged(Inbound, &peer, &own, Some(&own)), Ok(Way::Mesh(ip)));
+            assert_eq!(judge_port(ip, 8080), Err(Reason::Loopback));
+        }
     }
 
     #[test]
