@@ -4,6 +4,8 @@ import os
 
 from hypothesis import HealthCheck, Phase, settings
 
+import injector  # noqa: F401 - before a test imports gRPC, which takes its suites from it
+
 settings.register_profile(
     "ci",
     derandomize=True,

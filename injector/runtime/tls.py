@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
-# gRPC for Python cannot be given a least version, but it can the suites of TLS 1.2. This one needs an RSA certificate,
-# and ours are ECDSA: no handshake of 1.2 ends well, and those of 1.3 have suites of their own.
-_NO_SUITE_OF_TLS_1_2 = "ECDHE-RSA-AES256-GCM-SHA384"
+import injector
+from injector.runtime.errors import StartupError
 
 
 def insist_on_tls_1_3() -> None:
-    """Before the process makes its first credentials: gRPC reads it then, and only once."""
-    os.environ["GRPC_SSL_CIPHER_SUITES"] = _NO_SUITE_OF_TLS_1_2
+    """Raises `StartupError` in a process where gRPC would speak TLS 1.2: the package `injector` says that it must not,
+    and gRPC hears that only while it is being imported."""
+    if injector.GRPC_CAME_FIRST:
+        raise StartupError("grpc was imported before injector, and would accept TLS 1.2: import injector first")
