@@ -3,143 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import socket
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from unittest.mock import Mock
 
 import grpc
-import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from grpc import aio
 
-from injector.api import mesh_pb2 as pb
-from injector.api import methods
 from injector.identity import server, tokens
-from injector.identity.config import IdentityConfig
-from injector.identity.serve import serve
 from injector.pki import SpiffeId, read_bundle, same_key
 from injector.runtime.certified import Certified
-from tests.identity.world import SECRET, Controller, Reviews, request, secret_field, user
-from tests.kube.fake import FakeApi, serving, until
+from tests.identity.world import SECRET, request, secret_field, user
+from tests.kube.fake import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from tests.identity.house import House
+
 WEB = SpiffeId("cluster.local", "shop", "web")
-SERVER_NAME = "injector-identity.injector-system.id.cluster.local"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
-
-
-@dataclass
-class House:
-    """A running issuer and what surrounds it."""
-
-    api: FakeApi
-    controller: Controller
-    reviews: Reviews
-    config: IdentityConfig
-    task: asyncio.Task[None]
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.config.port}"
-
-    async def ready(self) -> httpx.Response:
-        async with httpx.AsyncClient() as client:
-            return await client.get(f"http://127.0.0.1:{self.config.admin_port}/readyz")
-
-    async def metrics(self) -> str:
-        async with httpx.AsyncClient() as client:
-            return (await client.get(f"http://127.0.0.1:{self.config.admin_port}/metrics")).text
-
-    async def certify(self, token: str, csr: bytes) -> pb.CertifyResponse:
-        credentials = grpc.ssl_channel_credentials(self.controller.root.certificate.pem)
-        options = [("grpc.ssl_target_name_override", SERVER_NAME)]
-        async with aio.secure_channel(self.address, credentials, options) as channel:
-            call = channel.unary_unary(
-                methods.CERTIFY,
-                request_serializer=pb.CertifyRequest.SerializeToString,
-                response_deserializer=pb.CertifyResponse.FromString,
-            )
-            answer: pb.CertifyResponse = await call(pb.CertifyRequest(token=token, csr=csr), timeout=10)
-            return answer
-
-
-@pytest.fixture
-async def begun(tmp_path: Path) -> AsyncIterator[House]:
-    """A process that has just started in a cluster where nothing of the mesh is yet."""
-    installation = tmp_path / "installation.yaml"
-    installation.write_text("proxyImage: registry.example/proxy:1\n")
-    config = IdentityConfig(
-        installation=installation,
-        host="127.0.0.1",
-        port=free_port(),
-        admin_port=free_port(),
-        kubeconfig=tmp_path / "kubeconfig",
-        identity="me",
-        certificate_lifetime=timedelta(minutes=10),
-        drain_delay_seconds=0,
-    )
-    api = FakeApi()
-    async with serving(api, tmp_path):
-        reviews = Reviews(api)
-        task = asyncio.create_task(serve(config))
-        yield House(api, Controller(api), reviews, config, task)
-        if not task.done():
-            os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(task, 10)
-
-
-@pytest.fixture
-async def house(begun: House) -> House:
-    """The same, once it can sign."""
-    begun.controller.publish()
-    await until(lambda: begun.controller.asked, seconds=10)
-    begun.controller.sign()
-    await wait_ready(begun)
-    begun.reviews.users["good"] = user("system:serviceaccount:shop:web")
-    return begun
-
-
-async def wait_ready(house: House) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                if (await house.ready()).status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            await asyncio.sleep(0.02)
 
 
 async def test_on_a_fresh_cluster_it_says_what_it_waits_for(begun: House) -> None:
-    async def says(words: str) -> None:
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    if words in (await begun.ready()).text:
-                        return
-                except httpx.TransportError:
-                    pass
-                await asyncio.sleep(0.02)
-
-    await says("waiting for the roots")
+    await begun.says("waiting for the roots")
     begun.controller.publish()
-    await says("has none yet")
+    await begun.says("has none yet")
     assert (await begun.ready()).status_code == 503
     begun.controller.sign()
-    await wait_ready(begun)
+    await begun.wait_ready()
     assert same_key(begun.controller.issuer.encode(), secret_field(begun.api, "tls.key"))
     assert secret_field(begun.api, "next.key") == b""
 
