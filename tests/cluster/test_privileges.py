@@ -6,7 +6,15 @@ from typing import Final
 
 import pytest
 
-from injector.inject.names import CONTAINERS, INIT_CONTAINER, PROXY_CONTAINER, PROXY_UID, TOKEN_AUDIENCE
+from injector.inject.names import (
+    CONTAINERS,
+    INIT_CONTAINER,
+    MESH_KEY,
+    PROXY_CONTAINER,
+    PROXY_UID,
+    ROOTS_KEY,
+    TOKEN_AUDIENCE,
+)
 from injector.inject.presence import env_value, redirection_container
 from injector.inject.sidecar import API_TOKEN_MOUNT
 from tests.cluster.support import pods
@@ -49,7 +57,7 @@ def test_the_applications_api_token_is_not_in_our_containers(meshed: Sandbox) ->
     audience = _audience(pod.app("print", f"/proc/{pid}/root{API_TOKEN_MOUNT}/token"))
 
     assert "token" in pod.app_json("files", API_TOKEN_MOUNT), "the application itself has one"
-    assert [name for name in seen if not name.startswith("..")] == ["token"]
+    assert {name for name in seen if not name.startswith("..")} == {"token", ROOTS_KEY, MESH_KEY}
     assert audience == [TOKEN_AUDIENCE]
     for container in pod.object["spec"]["initContainers"]:
         if container["name"] in CONTAINERS:
