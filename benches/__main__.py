@@ -30,6 +30,7 @@ HIGHEST_PRIORITY = -20  # nice(2)
 EPILOG = """\
   webhook   reviews a second and CPU a review over TLS, by pod size and clients, beside a bare FastAPI route
   tcp       throughput, CPU, latency and connection set-up: unmeshed, through two proxies, through two HAProxies
+  tls       one stream and new connections under mutual TLS: through two proxies, two HAProxies, two Envoys
   memory    what a proxy occupies idle and with 1,000 idle connections, beside HAProxy
   discovery 2,000 proxies' streams on one core: a rolling deployment, everybody reconnecting, a scan
   start     from a pod's create request to Ready: unmeshed, with no-op containers, meshed
@@ -52,6 +53,12 @@ def _tcp(*, quick: bool) -> Report:
     from benches.tcp import measure, summary
 
     return summary.summarise(measure.measure(seconds=1.0 if quick else 3.0))
+
+
+def _tls(*, quick: bool) -> Report:
+    from benches.tls import measure, summary
+
+    return summary.summarise(measure.measure(seconds=1.0 if quick else 4.0))
 
 
 def _memory(*, quick: bool) -> Report:
@@ -87,6 +94,7 @@ def _discovery(*, quick: bool) -> Report:
 MEASUREMENTS: dict[str, Callable[..., Report]] = {
     "webhook": _webhook,
     "tcp": _tcp,
+    "tls": _tls,
     "memory": _memory,
     "discovery": _discovery,
     "start": _start,
