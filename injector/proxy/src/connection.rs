@@ -5,11 +5,11 @@ use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tracing::{debug, error, warn};
 
-use crate::copy::relay;
+use crate::copy::{Leg, relay};
 use crate::dial::{Failure, tune};
 use crate::listen::Accepted;
 use crate::log::Seldom;
@@ -58,7 +58,7 @@ fn admit(
 }
 
 /// One end of a connection: something over one TCP connection.
-pub trait End: AsyncRead + AsyncWrite + Unpin {
+pub trait End: Leg {
     /// The connection underneath.
     fn tcp(&self) -> &TcpStream;
 }

@@ -1,18 +1,24 @@
 //! Carries bytes between two sockets until both are done.
 //!
-//! One read buffer serves a whole worker: bytes are read and written on within one poll, so a connection that waits
-//! holds no buffer. Only when a writer takes less than it was given does the flow keep the rest, and it reads nothing
-//! more until that is gone: that is the back-pressure, which the kernel's windows carry on to the sender.
+//! One buffer serves a whole worker: bytes are read, sealed or opened where they lie, and written on within one poll, so
+//! a connection that waits holds no buffer. Only when a writer takes less than it was given does the flow keep the rest,
+//! and it reads nothing more until that is gone: that is the back-pressure, which the kernel's windows carry on to the
+//! sender.
+
+mod chunk;
+mod leg;
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
+
+pub use chunk::Chunk;
+pub use leg::{Fill, Leg, poll_put};
 
 /// Bytes of a read at most. Measured (ARCHITECTURE.md): below it system calls cost, above it the second-level cache.
 pub const MOST: usize = 256 * 1024;
@@ -29,7 +35,12 @@ const TURN: usize = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 thread_local! {
-    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; MOST].into_boxed_slice());
+    static BUFFER: RefCell<Chunk> = RefCell::new(Chunk::new());
+}
+
+/// Lends the thread's one buffer. Not to be asked for again before it is given back.
+pub fn with_buffer<T>(use_it: impl FnOnce(&mut Chunk) -> T) -> T {
+    BUFFER.with_borrow_mut(use_it)
 }
 
 /// Bytes carried since asked last.
@@ -47,8 +58,8 @@ pub struct Carried {
 /// is broken: the other should hear of it by a reset, not by an orderly end. Needs a runtime with time.
 pub async fn relay<A, B>(opener: &mut A, target: &mut B, mut tally: impl FnMut(Carried)) -> io::Result<()>
 where
-    A: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
+    A: Leg,
+    B: Leg,
 {
     let (mut forth, mut back) = (Flow::new(), Flow::new());
     let mut impatience = Impatience::default();
@@ -60,7 +71,12 @@ where
         let progress = std::mem::take(&mut forth.written) + back.written > 0;
         tally(Carried { from_opener: std::mem::take(&mut forth.read), to_opener: std::mem::take(&mut back.written) });
         match (sent, answered) {
-            (Poll::Ready(Err(Broken::Source(error))), _) | (_, Poll::Ready(Err(Broken::Source(error)))) => {
+            (Poll::Ready(Err(Broken::Source(error))), _) => {
+                back.tell(cx, opener);
+                Poll::Ready(Err(error))
+            }
+            (_, Poll::Ready(Err(Broken::Source(error)))) => {
+                forth.tell(cx, target);
                 Poll::Ready(Err(error))
             }
             (Poll::Ready(Err(Broken::Sink(error))), Poll::Pending)
@@ -105,8 +121,8 @@ enum Broken {
 enum State {
     /// Nothing is kept; read next.
     Reading,
-    /// The writer was slow: this is left, from `at` on.
-    Leftover { bytes: Box<[u8]>, at: usize },
+    /// The writer was slow: this is left, from `at` on. It stands for `count` bytes: fewer, if it is sealed.
+    Leftover { bytes: Box<[u8]>, at: usize, count: usize },
     /// The source has ended; the sink must hear of it.
     Ending,
     /// All said.
@@ -123,7 +139,7 @@ struct Flow {
     allowance: usize,
     /// The kernel tells of a reset once: a write that heard of it leaves the next read to find an orderly end.
     source_reset: bool,
-    /// A sink may keep what it took (TLS does, while the kernel takes nothing); it must not keep it while we wait.
+    /// A sink may keep what it took, a preface perhaps from before the relay; it must not keep it while we wait.
     unflushed: bool,
     read: u64,
     written: u64,
@@ -131,7 +147,7 @@ struct Flow {
 
 impl Flow {
     fn new() -> Self {
-        Self { state: State::Reading, allowance: LEAST, source_reset: false, unflushed: false, read: 0, written: 0 }
+        Self { state: State::Reading, allowance: LEAST, source_reset: false, unflushed: true, read: 0, written: 0 }
     }
 
     /// Whether the sink was reset before it had ended: after its end (CLOSE_WAIT) Linux says EPIPE instead, and what it
@@ -141,12 +157,7 @@ impl Flow {
     }
 
     /// Carries what can be carried now from `source` to `sink`.
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        source: &mut (impl AsyncRead + Unpin),
-        sink: &mut (impl AsyncWrite + Unpin),
-    ) -> Poll<Result<(), Broken>> {
+    fn poll(&mut self, cx: &mut Context<'_>, source: &mut impl Leg, sink: &mut impl Leg) -> Poll<Result<(), Broken>> {
         let mut carried = 0;
         loop {
             match &mut self.state {
@@ -157,12 +168,16 @@ impl Flow {
                         return Poll::Pending;
                     }
                 }
-                State::Leftover { bytes, at } => match ready!(Pin::new(&mut *sink).poll_write(cx, &bytes[*at..])) {
+                State::Leftover { bytes, at, count } => match ready!(sink.poll_put(cx, &[IoSlice::new(&bytes[*at..])]))
+                {
                     Ok(0) => self.state = deaf(io::ErrorKind::WriteZero),
-                    Ok(count) => {
-                        self.written += count as u64;
-                        *at += count;
-                        if *at == bytes.len() {
+                    Ok(taken) => {
+                        *at += taken;
+                        let whole = *at == bytes.len();
+                        let told = if whole { *count } else { taken.min(*count) };
+                        *count -= told;
+                        self.written += told as u64;
+                        if whole {
                             self.state = State::Reading;
                         }
                     }
@@ -186,32 +201,31 @@ impl Flow {
     }
 
     /// Reads once and writes it on; the count of bytes read. Leaves `Reading` at the end or when the sink is slow.
-    fn carry(
+    fn carry<S: Leg>(
         &mut self,
         cx: &mut Context<'_>,
-        source: &mut (impl AsyncRead + Unpin),
-        sink: &mut (impl AsyncWrite + Unpin),
+        source: &mut impl Leg,
+        sink: &mut S,
     ) -> Poll<Result<usize, Broken>> {
-        BUFFER.with_borrow_mut(|buffer| {
-            let mut chunk = ReadBuf::new(&mut buffer[..self.allowance]);
-            let Poll::Ready(read) = Pin::new(source).poll_read(cx, &mut chunk) else { return self.flush(cx, sink) };
-            read.map_err(Broken::Source)?;
-            let chunk = chunk.filled();
-            self.read += chunk.len() as u64;
-            if chunk.is_empty() {
-                if self.source_reset {
-                    return Poll::Ready(Err(Broken::Source(io::ErrorKind::ConnectionReset.into())));
-                }
-                self.state = State::Ending;
+        with_buffer(|chunk| {
+            let Poll::Ready(fill) = source.poll_fill(cx, chunk, self.allowance, S::CUT) else {
+                return self.flush(cx, sink);
+            };
+            let fill = fill.map_err(Broken::Source)?;
+            self.read += fill.bytes as u64;
+            if fill.bytes > 0 {
+                self.write(cx, sink, chunk, fill);
+            } else if self.source_reset {
+                return Poll::Ready(Err(Broken::Source(io::ErrorKind::ConnectionReset.into())));
             } else {
-                self.write(cx, sink, chunk);
+                self.state = State::Ending;
             }
-            Poll::Ready(Ok(chunk.len()))
+            Poll::Ready(Ok(fill.bytes))
         })
     }
 
     /// Before a wait for the source. Pending, unless the sink turns out to be broken.
-    fn flush(&mut self, cx: &mut Context<'_>, sink: &mut (impl AsyncWrite + Unpin)) -> Poll<Result<usize, Broken>> {
+    fn flush(&mut self, cx: &mut Context<'_>, sink: &mut impl Leg) -> Poll<Result<usize, Broken>> {
         if self.unflushed {
             match ready!(Pin::new(sink).poll_flush(cx)) {
                 Ok(()) => self.unflushed = false,
@@ -224,25 +238,30 @@ impl Flow {
         Poll::Pending
     }
 
-    fn write(&mut self, cx: &mut Context<'_>, sink: &mut (impl AsyncWrite + Unpin), chunk: &[u8]) {
+    fn write(&mut self, cx: &mut Context<'_>, sink: &mut impl Leg, chunk: &mut Chunk, fill: Fill) {
         self.unflushed = true;
-        let mut at = 0;
-        while at < chunk.len() {
-            match Pin::new(&mut *sink).poll_write(cx, &chunk[at..]) {
-                Poll::Ready(Ok(0)) => return self.state = deaf(io::ErrorKind::WriteZero),
-                Poll::Ready(Ok(count)) => {
-                    self.written += count as u64;
-                    at += count;
-                }
-                Poll::Ready(Err(error)) => return self.state = deaf(error.kind()),
-                Poll::Pending => {
-                    self.allowance = LEAST;
-                    return self.state = State::Leftover { bytes: chunk[at..].into(), at: 0 };
+        let written = sink.seal(chunk).and_then(|()| chunk.write(|slices| sink.poll_put(cx, slices)));
+        match written {
+            Err(error) => self.state = deaf(error.kind()),
+            Ok((_, left)) if left.is_empty() => {
+                self.written += fill.bytes as u64;
+                if fill.full {
+                    self.allowance = (self.allowance * 2).min(MOST);
                 }
             }
+            Ok((taken, bytes)) => {
+                let told = taken.min(fill.bytes);
+                self.written += told as u64;
+                self.allowance = LEAST;
+                self.state = State::Leftover { bytes, at: 0, count: fill.bytes - told };
+            }
         }
-        if chunk.len() == self.allowance {
-            self.allowance = (self.allowance * 2).min(MOST);
+    }
+
+    /// Tells the sink that it is not listened to any more, unless a record to it stands half written.
+    fn tell(&self, cx: &mut Context<'_>, sink: &mut impl Leg) {
+        if matches!(self.state, State::Reading) {
+            sink.tell(cx);
         }
     }
 }
@@ -252,16 +271,15 @@ fn deaf(broken: io::ErrorKind) -> State {
 }
 
 /// Reads what is there and drops it; whether the source has ended. No more than a turn, then again.
-fn discard(cx: &mut Context<'_>, source: &mut (impl AsyncRead + Unpin)) -> Result<bool, Broken> {
-    BUFFER.with_borrow_mut(|buffer| {
+fn discard(cx: &mut Context<'_>, source: &mut impl Leg) -> Result<bool, Broken> {
+    with_buffer(|chunk| {
         let mut dropped = 0;
         while dropped < TURN {
-            let mut chunk = ReadBuf::new(buffer);
-            match Pin::new(&mut *source).poll_read(cx, &mut chunk) {
+            match source.poll_fill(cx, chunk, MOST, false) {
                 Poll::Pending => return Ok(false),
                 Poll::Ready(Err(error)) => return Err(Broken::Source(error)),
-                Poll::Ready(Ok(())) if chunk.filled().is_empty() => return Ok(true),
-                Poll::Ready(Ok(())) => dropped += chunk.filled().len(),
+                Poll::Ready(Ok(fill)) if fill.bytes == 0 => return Ok(true),
+                Poll::Ready(Ok(fill)) => dropped += fill.bytes,
             }
         }
         cx.waker().wake_by_ref();

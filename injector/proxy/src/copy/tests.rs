@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::task::Waker;
 use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 /// A socket that follows a script: what reads give, and how much writes take.
 #[derive(Debug, Default)]
@@ -26,6 +27,10 @@ enum Step {
     NotNow,
     Fail,
 }
+
+impl Leg for Scripted {}
+
+impl Leg for DuplexStream {}
 
 impl AsyncRead for Scripted {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, chunk: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -148,6 +148,7 @@ impl Configs {
         let mut config = client_config(&self.provider, &self.roots, expected, Some(&self.own));
         config.alpn_protocols = vec![MESH_PROTOCOL.to_vec()];
         config.resumption = Resumption::in_memory_sessions(1); // one server
+        config.enable_secret_extraction = true; // for our own records
         config
     }
 
@@ -215,6 +216,7 @@ fn server_config(
     config.ticketer = Ticketer::new().map_err(|error| format!("no key for session tickets: {error}"))?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = TICKETS;
+    config.enable_secret_extraction = true; // for our own records
     Ok(config)
 }
 

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::configs::{Configs, MESH_PROTOCOL};
 use super::failure::HandshakeFailure;
 use super::leaf::Leaf;
+use super::shake::{self, Handshake};
 use super::spiffe::SpiffeId;
 use super::stream::TlsStream;
 
@@ -22,35 +21,31 @@ pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
 /// Takes the server's part, and says who the client is.
 pub async fn accept(tcp: TcpStream, configs: &Configs) -> Result<(TlsStream, SpiffeId), HandshakeFailure> {
-    let acceptor = TlsAcceptor::from(configs.server().clone());
-    let stream =
-        timeout(HANDSHAKE_TIME, Box::pin(acceptor.accept(tcp))).await.map_err(|_| HandshakeFailure::Timeout)?;
-    let stream = TlsStream::new(stream.map_err(|error| HandshakeFailure::of(&error))?);
-    let client = peer(&stream)?;
-    Ok((stream, client))
+    let shaking = Box::pin(shake::server(tcp, configs.server().clone()));
+    let shaken = timeout(HANDSHAKE_TIME, shaking).await.map_err(|_| HandshakeFailure::Timeout)?;
+    let shaken = shaken.map_err(|error| HandshakeFailure::of(&error))?;
+    let client = peer(&shaken)?;
+    Ok((shaken.stream, client))
 }
 
 /// Takes the client's part: nobody but `expected` is accepted.
 pub async fn connect(tcp: TcpStream, expected: &SpiffeId, configs: &Configs) -> Result<TlsStream, HandshakeFailure> {
     let address = tcp.peer_addr().map_err(|_| HandshakeFailure::Closed)?.ip();
-    let connector = TlsConnector::from(configs.client(expected, address));
-    let connecting = Box::pin(connector.connect(expected.server_name(), tcp));
-    let stream = timeout(HANDSHAKE_TIME, connecting).await.map_err(|_| HandshakeFailure::Timeout)?;
-    let stream = TlsStream::new(stream.map_err(|error| HandshakeFailure::of(&error))?);
-    if peer(&stream)? == *expected { Ok(stream) } else { Err(HandshakeFailure::WrongIdentity) }
+    let shaking = Box::pin(shake::client(tcp, configs.client(expected, address), expected.server_name()));
+    let shaken = timeout(HANDSHAKE_TIME, shaking).await.map_err(|_| HandshakeFailure::Timeout)?;
+    let shaken = shaken.map_err(|error| HandshakeFailure::of(&error))?;
+    if peer(&shaken)? == *expected { Ok(shaken.stream) } else { Err(HandshakeFailure::WrongIdentity) }
 }
 
 /// Who a finished handshake is with. A resumed one has not been through the verifiers: its certificate was good when the
 /// session began, and must still be.
-fn peer(stream: &TlsStream) -> Result<SpiffeId, HandshakeFailure> {
-    let session = stream.session();
-    if session.alpn_protocol() != Some(MESH_PROTOCOL) {
+fn peer(shaken: &Handshake<TcpStream>) -> Result<SpiffeId, HandshakeFailure> {
+    if shaken.protocol.as_deref() != Some(MESH_PROTOCOL) {
         return Err(HandshakeFailure::OtherProtocol);
     }
-    let leaf =
-        session.peer_certificates().and_then(<[CertificateDer]>::first).ok_or(HandshakeFailure::NoCertificate)?;
+    let leaf = shaken.certificates.first().ok_or(HandshakeFailure::NoCertificate)?;
     let leaf = Leaf::parse(leaf).ok_or(HandshakeFailure::BadCertificate)?;
-    if stream.resumed() && leaf.not_after < SystemTime::now() {
+    if shaken.stream.resumed() && leaf.not_after < SystemTime::now() {
         return Err(HandshakeFailure::Expired);
     }
     leaf.spiffe.ok_or(HandshakeFailure::WrongIdentity)
