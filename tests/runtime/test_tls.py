@@ -41,7 +41,7 @@ server.stop(0)
 def run(text: str) -> str:
     clean = {name: value for name, value in os.environ.items() if name != "GRPC_SSL_CIPHER_SUITES"}
     words = [sys.executable, "-c", text]
-    done = subprocess.run(words, env=clean, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    done = subprocess.run(words, env=clean, capture_output=True, text=True, timeout=60, check=False)
     return done.stdout.strip() or done.stderr
 
 
