@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 KIB: Final = 1024
 SECOND: Final = 1000
 
-MOST_CONNECTIONS: Final = 1_000
-"""`RATE` is 100 calls a second and a call takes milliseconds, so 1,000 that are open are ten seconds' worth."""
-
 OPTIONS: Final = (
     # A request of 4 KiB, a token of at most 8, and what stands round them.
     ("grpc.max_receive_message_length", 16 * KIB),
@@ -51,7 +48,6 @@ OPTIONS: Final = (
     ("grpc.max_connection_age_ms", 300 * SECOND),
     # A call that was begun and never finished does not keep its connection beyond that.
     ("grpc.max_connection_age_grace_ms", 30 * SECOND),
-    ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
     ("grpc.keepalive_time_ms", 20 * SECOND),
     ("grpc.keepalive_timeout_ms", 10 * SECOND),
     # Two processes on one port would share its connections, one of them without anybody's knowledge.

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 SERVER_NAME = "injector-identity.injector-system.id.cluster.local"
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
+def free_ports() -> tuple[int, int]:
+    """Two, both held until both are known: the kernel would give out one of them twice."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        return int(one.getsockname()[1]), int(other.getsockname()[1])
 
 
 @dataclass
@@ -97,11 +98,12 @@ async def begin(directory: Path, settings: str = "") -> AsyncIterator[House]:
     installation."""
     installation = directory / "installation.yaml"
     installation.write_text(f"proxyImage: registry.example/proxy:1\n{settings}")
+    port, admin_port = free_ports()
     config = IdentityConfig(
         installation=installation,
         host="127.0.0.1",
-        port=free_port(),
-        admin_port=free_port(),
+        port=port,
+        admin_port=admin_port,
         kubeconfig=directory / "kubeconfig",
         identity="me",
         certificate_lifetime=timedelta(minutes=10),
