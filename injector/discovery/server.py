@@ -111,10 +111,14 @@ class DiscoveryServer:
         await self._server.stop(seconds + 1)
 
     async def _watch(self, _: AsyncIterator[bytes], context: Context) -> None:
-        watch = Watch(self._shared, context)
+        refused = await self._run(Watch(self._shared, context))
+        if refused is not None:
+            await context.abort(*refused)
+
+    async def _run(self, watch: Watch) -> tuple[grpc.StatusCode, str] | None:
         self._watches[watch] = None
         try:
-            await watch.run()
+            return await watch.run()
         finally:
             del self._watches[watch]
 

@@ -99,17 +99,17 @@ class Watch:
         self._following = Following(shared.board, shared.metrics, self._clock, self._due.set)
         self._parameters: Parameters | None = None
 
-    async def run(self) -> None:
-        """The whole call; what is refused ends in a status, a count and a line in the log."""
+    async def run(self) -> tuple[grpc.StatusCode, str] | None:
+        """The whole call. What is refused is counted and logged, and is the status that the call has to end in. Whoever
+        ends it must not know this object: gRPC keeps the exception of an abort, and that the frames it went through."""
         try:
             await self._run()
         except Refused as refused:
             self._shared.metrics.refused(refused.reason)
             if self._shared.logged.take(self._clock()):
                 log.warning("stream refused", peer=self._context.peer(), reason=refused.reason.value, why=str(refused))
-            await self._context.abort(refused.code, refused.message)
-        finally:
-            del self._context  # which keeps the exception of an abort, whose traceback knows this call
+            return refused.code, refused.message
+        return None
 
     async def _run(self) -> None:
         identity = peers.identity(self._context.auth_context(), self._shared.trust_domain)

@@ -3,7 +3,9 @@
 //! rustls shakes hands and keeps the secrets; what it hands out are the keys of the moment. Everything here is pure: bytes
 //! and keys in, bytes out. A record in a buffer looks the same before sealing and after opening:
 //!
-//!     | header 5 | content up to 16,384 | its type 1 | tag 16 |
+//! ```text
+//! | header 5 | content up to 16,384 | its type 1 | tag 16 |
+//! ```
 
 use std::{fmt, io};
 
