@@ -58,6 +58,7 @@ def test_running_pods_go_on_and_new_ones_wait(mesh: Mesh, api: Api, meshed: Sand
         customers.customer("anew", url, node=nodes[0]),
         pods.pod("restarted", node=nodes[1]),
     )
+    answers(restarted, caller=kept)  # and is known to the caller from now on: of strangers nobody could tell it later
     first_end = max(proxies.certificate_end(pod) for pod in (kept, anew, server))
 
     with step("without any control plane"):
@@ -97,6 +98,10 @@ def returns_at_once(mesh: Mesh, pod: Pod, *, caller: Pod) -> None:
     say(f"  a restarted sidecar was ready after {took} ms")
     assert took is not None
     assert took < READY_MILLISECONDS
+    answers(pod, caller=caller)
+
+
+def answers(pod: Pod, *, caller: Pod) -> None:
     assert caller.app_json("get", f"http://{pod.at(pods.HTTP)}/", container=customers.CONTAINER)["pod"] == pod.name
 
 

@@ -92,6 +92,11 @@ def copy(layout: Layout, source: Node, target: Node) -> None:
                 run(_ctr(layout, target, "images", "label", name, f"{SOURCE_LABEL}={build}"))
 
 
+def rename(layout: Layout, node: Node, name: str, other: str) -> None:
+    """Give an image of a node another name besides its own."""
+    run(_ctr(layout, node, "images", "tag", "--force", full_name(name), full_name(other)))
+
+
 def _ctr(layout: Layout, node: Node, *arguments: str) -> list[str]:
     return ["ctr", "--address", str(layout.containerd(node)), "--namespace", "k8s.io", *arguments]
 

@@ -28,6 +28,10 @@ from tests.cluster.support.waiting import eventually
 REGISTRY_VARIABLE: Final = "INJECTOR_TEST_REGISTRY"
 """Where a given cluster pulls the images from; our own gets them by `scripts/images --load`."""
 
+OTHER_TAG_VARIABLE: Final = "INJECTOR_TEST_OTHER_TAG"
+"""With it: a tag that the images have there besides the version's."""
+OTHER_TAG: Final = "0.0.9"
+
 WEBHOOK_CONFIGURATION: Final = "injector"
 BUILD_ANNOTATION: Final = "injector.mesh-tests/build"
 READY_SECONDS: Final = 120.0
@@ -40,9 +44,18 @@ class Mesh:
     cluster: Cluster
     api: Api
 
-    def install(self) -> None:
+    def install(self, *options: str) -> None:
         """Apply what `injector install` prints."""
-        self.cluster.kubectl("apply", "-f", "-", stdin=manifests())
+        self.cluster.kubectl("apply", "-f", "-", stdin=manifests(*options))
+
+    def other_tag(self) -> str:
+        """A tag that the images have besides the one that is installed: in our own cluster it is given to them here."""
+        if self.cluster.ours is None:
+            return os.environ[OTHER_TAG_VARIABLE]
+        for name in image_names():
+            for node in self.cluster.ours.existing_nodes():
+                images.rename(self.cluster.ours, node, name, f"{name.rpartition(':')[0]}:{OTHER_TAG}")
+        return OTHER_TAG
 
     def wait_ready(self, *, seconds: float = READY_SECONDS) -> None:
         """Watch until all Deployments run as they should, and the API server knows whom to trust at the webhook."""
