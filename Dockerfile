@@ -13,6 +13,7 @@ FROM docker.io/library/rust:1-slim-bookworm AS proxy-build
 ARG TARGETARCH=amd64
 # As in the checkout, for build.rs reads the contract beside the crate.
 WORKDIR /src/proxy
+COPY .cargo /src/.cargo
 COPY injector/api/mesh.proto /src/api/mesh.proto
 COPY injector/proxy ./
 # The registry's crates and the compiled dependencies outlive a build, so a changed line of ours compiles one crate.

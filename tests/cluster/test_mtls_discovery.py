@@ -155,15 +155,6 @@ def wait_answer(client: Pod, host: str) -> None:
 # --- endpoints that change
 
 
-def served() -> Json:
-    """A Deployment whose pods, as Kubernetes asks of whoever wants to lose nothing, serve on while their end gets
-    around."""
-    around = {"preStop": {"exec": {"command": ["/app", "sleep", "3s"]}}}
-    spec = pods.spec(pods.container(lifecycle=around), terminationGracePeriodSeconds=15)
-    gently = {"rollingUpdate": {"maxSurge": "50%", "maxUnavailable": 0}}
-    return pods.workload("Deployment", "server", spec, replicas=1, strategy=gently)
-
-
 @pytest.fixture
 def afterwards(api: Api, nodes: tuple[str, str]) -> Iterator[None]:
     """The second node takes pods again."""
@@ -177,7 +168,7 @@ def test_no_connection_fails_while_endpoints_come_and_go(
 ) -> None:
     url = f"http://server:{pods.HTTP}/"
     meshed.create(pods.service("server"))
-    meshed.create(served())
+    meshed.create(pods.lossless("server", replicas=1))
     meshed.wait_pods("server", 1)
     clients = meshed.start(
         customers.customer("kept", url, node=nodes[0], keep=True, pause="20ms"),

@@ -5,22 +5,27 @@ from typing import Final
 import pytest
 
 from tests.cluster.support import pods, proxies
+from tests.cluster.support.api import Api
 from tests.cluster.support.progress import say, step
 from tests.cluster.support.sandbox import Sandbox
 
 PODS: Final = 100
+WAVE: Final = 4
+"""Pods that start at the same time, as a rolling update of 16 brings them. On two cores 100 at once only measure the
+line that they stand in (p50 0.3 s, p99 1 s)."""
 AIM_MILLISECONDS: Final = 200
 BOUND_MILLISECONDS: Final = 2000.0
-"""Not the aim: that is for a machine which does not start 100 pods on two cores at the same time."""
-START_SECONDS: Final = 200.0
+"""Not the aim: that is for a machine which does nothing else."""
 
 
 @pytest.mark.timeout(400, func_only=True)
-def test_100_proxies_are_ready_soon_after_their_start(meshed: Sandbox) -> None:
+def test_100_proxies_are_ready_soon_after_their_start(api: Api, meshed: Sandbox) -> None:
     spec = pods.spec(pods.container(args=["sleep", "1h"]), terminationGracePeriodSeconds=0)
-    with step(f"{PODS} pods"):
-        meshed.create(pods.workload("Deployment", "many", spec, replicas=PODS))
-        found = meshed.wait_pods("many", PODS, seconds=START_SECONDS)
+    with step(f"{PODS} pods, {WAVE} at a time"):
+        meshed.create(pods.workload("Deployment", "many", spec, replicas=WAVE))
+        for count in range(WAVE, PODS + 1, WAVE):
+            api.patch("Deployment", "many", {"spec": {"replicas": count}}, meshed.name)
+            found = meshed.wait_pods("many", count)
 
     took = sorted(milliseconds for pod in found if (milliseconds := proxies.ready_milliseconds(pod)) is not None)
 

@@ -6,12 +6,14 @@ from typing import Final
 
 import pytest
 
+from injector.inject.names import SYSTEM_NAMESPACE
 from tests.cluster.support import customers, pods
 from tests.cluster.support.command import injector
 from tests.cluster.support.control_plane import restored
 from tests.cluster.support.mesh import Mesh, rolled_out
 from tests.cluster.support.progress import say, step
 from tests.cluster.support.sandbox import Pod, Sandbox
+from tests.cluster.support.waiting import eventually
 
 ROLLED_OUT_SECONDS: Final = 120.0
 
@@ -30,11 +32,10 @@ def test_the_mesh_is_replaced_under_load_and_then_the_proxies(
     """The other version is the same build under another tag: what differs between two contracts is tests/api's part."""
     other = mesh.other_tag()
     with step(f"the mesh as {other}"):
-        mesh.install("--tag", other)
-        mesh.wait_ready()
+        replace(mesh, "--tag", other)
     url = f"http://server:{pods.HTTP}/"
     meshed.create(pods.service("server"))
-    meshed.create(pods.workload("Deployment", "server", pods.spec(node=nodes[1]), replicas=2))
+    meshed.create(pods.lossless("server", replicas=2, node=nodes[1]))
     meshed.wait_pods("server", 2)
     clients = meshed.start(
         customers.customer("kept", url, node=nodes[0], keep=True), customers.customer("anew", url, node=nodes[0])
@@ -43,8 +44,7 @@ def test_the_mesh_is_replaced_under_load_and_then_the_proxies(
         customers.wait_more(client, 20)
 
     with step("the mesh as of now"):
-        mesh.install()
-        mesh.wait_ready()
+        replace(mesh)
     carry_on(clients)
     told = checked(mesh)
     assert re.search(rf"4 pods with \S*proxy:{re.escape(other)}", told), told
@@ -59,13 +59,24 @@ def test_the_mesh_is_replaced_under_load_and_then_the_proxies(
     assert re.search(rf"2 pods with \S*proxy:{re.escape(other)}", told), f"the clients, which nothing restarts: {told}"
 
     with step(f"back to the mesh as {other}, with proxies that are newer"):
-        mesh.install("--tag", other)
-        mesh.wait_ready()
+        replace(mesh, "--tag", other)
     carry_on(clients)
     (newcomer,) = meshed.start(customers.customer("newcomer", url, node=nodes[1]))
     carry_on([newcomer])
     for client in clients:
         say(f"  {client.name}: {customers.tally(client)}")
+
+
+def replace(mesh: Mesh, *options: str) -> None:
+    """Install, and wait until nobody of the version before is left: a webhook that ends still answers."""
+    mesh.install(*options)
+    mesh.wait_ready()
+
+    def ending() -> list[str]:
+        found = [pod["metadata"] for pod in mesh.api.list("Pod", SYSTEM_NAMESPACE)]
+        return [metadata["name"] for metadata in found if "deletionTimestamp" in metadata]
+
+    eventually(ending, lambda names: names == [], seconds=ROLLED_OUT_SECONDS, what="the version before has ended")
 
 
 def carry_on(clients: Iterable[Pod]) -> None:

@@ -64,6 +64,15 @@ def workload(
     return {"apiVersion": group, "kind": kind, "metadata": {"name": name, "labels": labels}, "spec": body}
 
 
+def lossless(name: str, *, replicas: int, node: str = "") -> Json:
+    """A Deployment whose pods, as Kubernetes asks of whoever wants to lose nothing, serve on while their end gets
+    around."""
+    around = {"preStop": {"exec": {"command": ["/app", "sleep", "3s"]}}}
+    pod_spec = spec(container(lifecycle=around), node=node, terminationGracePeriodSeconds=15)
+    gently = {"rollingUpdate": {"maxSurge": "50%", "maxUnavailable": 0}}
+    return workload("Deployment", name, pod_spec, replicas=replicas, strategy=gently)
+
+
 def service(name: str, *, selects: str = "", headless: bool = False) -> Json:
     """A dual-stack Service with the application's ports, before the pods labelled `app: NAME` (or `selects`)."""
     ports = [{"name": port, "port": number} for port, number in PORTS.items()]
