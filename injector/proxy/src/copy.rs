@@ -34,6 +34,10 @@ const TURN: usize = 1024 * 1024;
 /// long a pair of connections between a peer that is gone and one that never reads may stay.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How often a side is looked at that has said all and from which nobody reads any more. The kernel tells of its end (a
+/// reset, or keepalives without an answer after two minutes) only those who read or write.
+const LOOK: Duration = Duration::from_secs(30);
+
 thread_local! {
     static BUFFER: RefCell<Chunk> = RefCell::new(Chunk::new());
 }
@@ -62,7 +66,7 @@ where
     B: Leg,
 {
     let (mut forth, mut back) = (Flow::new(), Flow::new());
-    let mut impatience = Impatience::default();
+    let (mut impatience, mut lookout) = (Impatience::default(), Lookout::default());
     poll_fn(|cx| {
         forth.source_reset |= back.sink_was_reset();
         let sent = forth.poll(cx, opener, target);
@@ -83,7 +87,9 @@ where
             | (Poll::Pending, Poll::Ready(Err(Broken::Sink(error)))) => {
                 impatience.poll(cx, progress).map(|()| Err(error))
             }
-            (Poll::Pending, _) | (_, Poll::Pending) => Poll::Pending,
+            (Poll::Ready(Ok(())), Poll::Pending) => lookout.poll(cx, opener).map(Err),
+            (Poll::Pending, Poll::Ready(Ok(()))) => lookout.poll(cx, target).map(Err),
+            (Poll::Pending, Poll::Pending) => Poll::Pending,
             (Poll::Ready(Err(Broken::Sink(error))), _) | (_, Poll::Ready(Err(Broken::Sink(error)))) => {
                 Poll::Ready(Err(error))
             }
@@ -105,6 +111,24 @@ impl Impatience {
             sleep.as_mut().reset(Instant::now() + PATIENCE);
         }
         sleep.as_mut().poll(cx)
+    }
+}
+
+/// Looks now and then after a side that has said all, while the other still speaks.
+#[derive(Default)]
+struct Lookout(Option<Pin<Box<Sleep>>>);
+
+impl Lookout {
+    /// Ready once that side is broken.
+    fn poll(&mut self, cx: &mut Context<'_>, silent: &impl Leg) -> Poll<io::Error> {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep(LOOK)));
+        while sleep.as_mut().poll(cx).is_ready() {
+            if let Some(error) = silent.broken() {
+                return Poll::Ready(error);
+            }
+            sleep.as_mut().reset(Instant::now() + LOOK);
+        }
+        Poll::Pending
     }
 }
 

@@ -13,7 +13,7 @@ use crate::log::Seldom;
 use crate::metrics::{Direction, Handshake, Labelled as _, Plaintext, Traffic};
 use crate::preface::{self, Preface};
 use crate::refuse::{Reason, judge_port};
-use crate::tls::{self, SpiffeId, TlsStream};
+use crate::tls::{self, HandshakeFailure, SpiffeId, TlsStream};
 use crate::worker::Worker;
 
 /// Time for the preface, which the other proxy sends right after its last message of the handshake.
@@ -34,8 +34,8 @@ pub async fn plaintext(client: TcpStream, peer: SocketAddr, destination: SocketA
 /// Carries a connection of another proxy to `ip`, this pod's address that it dialled.
 pub async fn mesh(client: TcpStream, peer: SocketAddr, ip: IpAddr, worker: &Worker) {
     let traffic = worker.metrics.of(Direction::Inbound);
-    let Some((mut client, identity)) = accept(client, peer, worker, traffic).await else { return };
-    let destination = match preface(&mut client).await {
+    let Some((client, identity, preface)) = meet(client, peer, worker, traffic).await else { return };
+    let destination = match preface {
         Ok(preface) => judge_port(ip, preface.port).and_then(|to| admit(peer, true, worker).map(|()| to)),
         Err(reason) => Err(reason),
     };
@@ -58,6 +58,31 @@ async fn finish(client: impl End, destination: SocketAddr, worker: &Worker, traf
     match while_there(client.tcp(), dial::dial(destination, &worker.dials)).await {
         Ok((target, _dial)) => carry(client, target, traffic).await,
         Err(failure) => unreached(client.tcp(), destination, failure, traffic),
+    }
+}
+
+/// Finds out who dialled, and what for. While that is not known the connection sits on one of few seats, and is sent away
+/// when others need it.
+async fn meet(
+    client: TcpStream,
+    peer: SocketAddr,
+    worker: &Worker,
+    traffic: &Traffic,
+) -> Option<(TlsStream, SpiffeId, Result<Preface, Reason>)> {
+    let (_seat, sent_away) = worker.strangers.seat(peer.ip());
+    let meeting = async {
+        let (mut client, identity) = accept(client, peer, worker, traffic).await?;
+        let preface = preface(&mut client).await;
+        Some((client, identity, preface))
+    };
+    tokio::select! {
+        biased;
+        met = meeting => met,
+        _ = sent_away => {
+            traffic.handshake_failures.of(HandshakeFailure::Crowded).add(1);
+            traffic.refused.of(Reason::Handshake).add(1);
+            None
+        }
     }
 }
 

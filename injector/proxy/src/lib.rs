@@ -28,5 +28,7 @@ pub mod preface;
 pub mod probe;
 pub mod proxy;
 pub mod refuse;
+pub mod seats;
+pub mod strangers;
 pub mod tls;
 pub mod worker;

@@ -21,6 +21,7 @@ use crate::mesh::Mesh;
 use crate::metrics::{Exposition, WorkerMetrics};
 use crate::orig_dst::original_destination;
 use crate::probe::Prober;
+use crate::strangers::Strangers;
 use crate::worker::{self, Listeners, Worker};
 
 /// Everything opened and nothing yet accepted.
@@ -166,6 +167,7 @@ fn worker_of(config: &Config, most: usize, metrics: Arc<WorkerMetrics>, mesh: Ar
         mesh,
         metrics,
         dials: Dials::default(),
+        strangers: Strangers::new(),
         pod_ips: config.pod.ips.clone(),
         opaque_ports: config.opaque_ports.clone(),
         original_destination: Arc::new(original_destination),

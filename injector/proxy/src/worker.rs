@@ -18,6 +18,7 @@ use crate::dial::Dials;
 use crate::listen;
 use crate::mesh::Mesh;
 use crate::metrics::{Direction, WorkerMetrics};
+use crate::strangers::Strangers;
 
 /// Nothing on the path recurses or keeps arrays on the stack; 256 KiB is four times what the deepest (TLS) needs, and
 /// only touched pages count.
@@ -48,6 +49,8 @@ pub struct Worker {
     pub metrics: Arc<WorkerMetrics>,
     /// What it has dialled.
     pub dials: Dials,
+    /// Who has connected to it and is not known yet.
+    pub strangers: Strangers,
     /// The pod's addresses.
     pub pod_ips: Vec<IpAddr>,
     /// Ports declared opaque.

@@ -171,7 +171,7 @@ async fn without_a_controller_what_is_known_stays_and_a_new_one_is_asked_for_all
     assert!(matches!(rig.resolve(at(2)).await, Decision::Unknown));
     assert!(asked.elapsed() >= Duration::from_secs(3));
     let mut controller = Controller::at(&authority, address).await;
-    let (mut session, _) = timeout(Duration::from_secs(10), controller.session()).await.unwrap();
+    let (mut session, _) = timeout(support::SOON, controller.session()).await.unwrap();
     assert_eq!(session.hears_subscribe().await, [at(1), at(2)]);
     session.says_of(at(1), 1, all(&[1])).await;
     session.says_of(at(2), 1, State::NotOurs(NotOurs {})).await;
@@ -188,7 +188,7 @@ async fn nobody_else_is_believed() {
     assert_eq!((rig.directory.state().0, rig.metrics.streams.get()), (Stream::Away, 0));
     let mut controller = Controller::start(&authority).await;
     rig.facts.send_modify(|facts| facts.discovery = vec![impostor.at, controller.at]);
-    timeout(Duration::from_secs(10), controller.session()).await.expect("the other address is tried as well");
+    timeout(support::SOON, controller.session()).await.expect("the other address is tried as well");
 }
 
 #[tokio::test]

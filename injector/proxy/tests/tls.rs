@@ -5,12 +5,16 @@ mod support;
 use std::io;
 use std::sync::Arc;
 
-use injector_proxy::tls::{Configs, Credentials, HandshakeFailure, Key, Roots, SpiffeId, TlsStream, accept, connect};
+use injector_proxy::tls::{
+    Configs, Credentials, HandshakeFailure, Key, MOST_CERTIFICATES, Roots, SpiffeId, TlsStream, accept, connect,
+};
 use rcgen::ExtendedKeyUsagePurpose;
 use rustls::sign::SingleCertAndKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ServerConfig};
-use support::pki::{Authority, DOMAIN, Leaf, bearer, careless_client, careless_server, identity, proxy_of, thief};
+use support::pki::{
+    Authority, DOMAIN, Leaf, bearer, careless_client, careless_server, identity, proxy_of, thief, trailer,
+};
 use support::{pair, soon};
 use time::{Duration, OffsetDateTime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -83,6 +87,7 @@ fn bad_leaves(account: &str) -> Vec<(Leaf, HandshakeFailure)> {
         (uris(&[&own.replace("/sa/", "/sa//")]), HandshakeFailure::WrongIdentity),
         (uris(&[&own.replace(DOMAIN, "other.local")]), HandshakeFailure::WrongIdentity),
         (spoilt(account, |leaf| leaf.purposes = vec![purpose]), HandshakeFailure::BadCertificate),
+        (spoilt(account, |leaf| leaf.purposes = vec![]), HandshakeFailure::BadCertificate),
     ]
 }
 
@@ -91,6 +96,7 @@ fn strangers(mesh: &Authority, account: &str) -> Vec<(Arc<SingleCertAndKey>, Han
     let mut all: Vec<_> = bad_leaves(account).iter().map(|(leaf, why)| (bearer(mesh, leaf), *why)).collect();
     all.push((bearer(&Authority::new(), &Leaf::of(account)), HandshakeFailure::OtherRoot));
     all.push((thief(mesh, account), HandshakeFailure::WrongKey));
+    all.push((trailer(mesh, account, MOST_CERTIFICATES), HandshakeFailure::BadCertificate));
     all
 }
 

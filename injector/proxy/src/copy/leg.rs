@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::chunk::Chunk;
@@ -40,6 +40,11 @@ pub trait Leg: AsyncRead + AsyncWrite + Unpin {
         poll_put(self, cx, slices)
     }
 
+    /// What broke the connection underneath while nobody read from it or wrote to it.
+    fn broken(&self) -> Option<io::Error> {
+        None
+    }
+
     /// Tells the peer why it is not listened to any more, if that can be told now. Nothing is written after it.
     fn tell(&mut self, cx: &mut Context<'_>) {
         let _ = cx;
@@ -47,6 +52,10 @@ pub trait Leg: AsyncRead + AsyncWrite + Unpin {
 }
 
 impl Leg for TcpStream {
+    fn broken(&self) -> Option<io::Error> {
+        self.take_error().ok().flatten()
+    }
+
     fn poll_fill(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk, most: usize, cut: bool) -> Poll<io::Result<Fill>> {
         if !cut || most <= super::LEAST {
             return poll_fill_whole(self, cx, chunk, most);
@@ -65,6 +74,9 @@ impl Leg for TcpStream {
         }
     }
 }
+
+/// What stands for a socket where there is no kernel.
+impl Leg for DuplexStream {}
 
 /// A read into one piece.
 fn poll_fill_whole(

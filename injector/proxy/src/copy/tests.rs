@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::task::Waker;
 use tokio::io::AsyncWriteExt as _;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A socket that follows a script: what reads give, and how much writes take.
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ struct Scripted {
     breaks_after: Option<usize>,
     /// What a broken write says; without it, that the pipe is broken.
     breaks_with: Option<io::ErrorKind>,
+    /// What happened to it while nobody read or wrote.
+    broke_unheard: Option<io::ErrorKind>,
 }
 
 #[derive(Clone, Debug)]
@@ -28,9 +30,11 @@ enum Step {
     Fail,
 }
 
-impl Leg for Scripted {}
-
-impl Leg for DuplexStream {}
+impl Leg for Scripted {
+    fn broken(&self) -> Option<io::Error> {
+        self.broke_unheard.map(Into::into)
+    }
+}
 
 impl AsyncRead for Scripted {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, chunk: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -214,6 +218,21 @@ async fn a_peer_that_never_reads_is_not_kept_for_one_that_is_gone() {
     let relayed = relay(&mut opener, &mut target, |_| {}).await;
     assert_eq!(relayed.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     assert_eq!(began.elapsed(), PATIENCE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_has_said_all_and_then_broke_is_not_waited_for() {
+    let gone = Some(io::ErrorKind::ConnectionReset);
+    let mut opener = Scripted { reads: [Step::Bytes(b"question".to_vec())].into(), ..Scripted::default() };
+    let (mut target, _peer) = tokio::io::duplex(64);
+    let waiting = tokio::time::timeout(LOOK * 5, relay(&mut opener, &mut target, |_| {})).await;
+    assert!(waiting.is_err(), "who is there may wait as long as it likes");
+    let mut opener = Scripted { broke_unheard: gone, ..Scripted::default() };
+    let (mut target, _peer) = tokio::io::duplex(64);
+    let began = Instant::now();
+    let relayed = relay(&mut opener, &mut target, |_| {}).await;
+    assert_eq!(relayed.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    assert_eq!(began.elapsed(), LOOK);
 }
 
 #[test]

@@ -345,6 +345,9 @@ impl Table {
         if self.entries.len() >= MOST_KNOWN && !self.entries.contains_key(&at) {
             let Some(idlest) = self.idlest(|_, entry| entry.follow == Follow::No) else { return false };
             self.forget(idlest);
+            if self.entries.len() >= MOST_KNOWN {
+                return false; // it stays until the controller was told, which takes long: nobody knows more meanwhile
+            }
         }
         self.entries.entry(at).or_insert_with(|| Entry::new(now)).follow = Follow::Asked;
         self.untold.insert(at);

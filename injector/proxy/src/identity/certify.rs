@@ -9,13 +9,13 @@ use tonic::{Code, Status};
 use super::Settings;
 use super::facts::MeshFacts;
 use super::files::Files;
-use super::kept::{Certificate, MOST_CERTIFICATES};
+use super::kept::Certificate;
 use super::metrics::Outcome;
 use super::request::request;
 use crate::api::identity_client::IdentityClient;
 use crate::api::{CertifyRequest, CertifyResponse};
 use crate::tls::channel::{self, Channel, Target};
-use crate::tls::{Configs, Key, Roots, SpiffeId, uncertified};
+use crate::tls::{Configs, Key, MOST_CERTIFICATES, Roots, SpiffeId, uncertified};
 
 /// Time for an answer. The issuer asks the API server about the token, and both may be busy.
 const ANSWER_TIME: Duration = Duration::from_secs(10);

@@ -15,7 +15,7 @@ use super::kept::{Certificate, Kept};
 use super::metrics::{IdentityMetrics, Outcome};
 use super::{IssuerWish, Settings, Trust, keeper, renewal};
 use crate::balance::fraction;
-use crate::tls::{Configs, Credentials};
+use crate::tls::{Configs, Credentials, Roots};
 
 /// The same reason to wait is told once in so much time.
 const TELL_EVERY: Duration = Duration::from_secs(10);
@@ -111,6 +111,11 @@ impl Seeker {
     /// What the projected files say now.
     pub(super) fn world(&self) -> Result<World, Fault> {
         World::read(&self.files, &self.settings)
+    }
+
+    /// Whom to trust, as its file says now, whatever the others say.
+    pub(super) fn roots(&self) -> Result<Roots, String> {
+        self.files.roots()
     }
 
     /// Asks the issuer, counts what came of it, and keeps what it gave.

@@ -1,7 +1,7 @@
 //! Looks after a certificate: renews it, follows the projected files, and tells who builds on them.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -13,11 +13,14 @@ use super::facts::MeshFacts;
 use super::kept::Certificate;
 use super::{IssuerWish, Trust, renewal};
 use crate::balance::fraction;
-use crate::tls::{Configs, Credentials};
+use crate::tls::{Configs, Credentials, Roots};
 
 /// The projected files are looked at so often: a root that is to be trusted, or not any more, should not take longer
 /// than the kubelet does (about a minute), and the look costs three small reads.
 const POLL: Duration = Duration::from_secs(5);
+
+/// Files that cannot be read are told of so often.
+const TELL_AGAIN: Duration = Duration::from_mins(5);
 
 /// Looks after this certificate in the background, for as long as the runtime lives.
 pub fn start(seeker: Seeker, certificate: Certificate, configs: Configs, facts: MeshFacts, kept: bool) -> Established {
@@ -29,7 +32,7 @@ pub fn start(seeker: Seeker, certificate: Certificate, configs: Configs, facts: 
     let credentials = Arc::new(Credentials::new(configs));
     let established =
         Established { credentials: Arc::clone(&credentials), facts: facts_seen, trust: trust_seen, wish, kept };
-    let keeper = Keeper { seeker, certificate, credentials, facts, trust, wished, due, failures: 0, blind: false };
+    let keeper = Keeper { seeker, certificate, credentials, facts, trust, wished, due, failures: 0, blind: None };
     tokio::spawn(keeper.keep());
     established
 }
@@ -46,8 +49,8 @@ struct Keeper {
     due: SystemTime,
     /// Failures in a row.
     failures: u32,
-    /// Whether it was told already that the files cannot be read.
-    blind: bool,
+    /// When it was last told that the files cannot be read.
+    blind: Option<Instant>,
 }
 
 impl Keeper {
@@ -75,21 +78,25 @@ impl Keeper {
         let due = self.due <= SystemTime::now();
         match self.seeker.world() {
             Ok(world) => {
-                self.blind = false;
+                self.blind = None;
                 self.follow(&world);
                 if self.due <= SystemTime::now() {
                     self.renew(&world).await;
                 }
             }
-            Err(fault) if due => {
-                self.seeker.count(fault.outcome);
-                self.failed(&fault);
+            Err(fault) => {
+                // A root that is not to be trusted any more goes, whatever is wrong with the other file.
+                if let Ok(roots) = self.seeker.roots() {
+                    self.take_roots(&roots);
+                }
+                if due {
+                    self.seeker.count(fault.outcome);
+                    self.failed(&fault);
+                } else if self.blind.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+                    self.blind = Some(Instant::now());
+                    warn!(why = fault.words, "the projected files cannot be read; what they said last stays in use");
+                }
             }
-            Err(fault) if !self.blind => {
-                self.blind = true;
-                warn!(why = fault.words, "the projected files cannot be read; what they said last stays in use");
-            }
-            Err(_) => {}
         }
     }
 
@@ -100,19 +107,20 @@ impl Keeper {
                 self.due = SystemTime::now();
             }
         }
-        if *self.credentials.current().roots() != world.roots {
-            self.trust_others(world);
-        }
+        self.take_roots(&world.roots);
     }
 
     /// Takes other roots into use, at once and for both directions; a certificate that they do not cover is renewed.
-    fn trust_others(&mut self, world: &World) {
-        match Configs::new(self.certificate.chain.clone(), &self.certificate.key, world.roots.clone()) {
+    fn take_roots(&mut self, roots: &Roots) {
+        if self.credentials.current().roots() == roots {
+            return;
+        }
+        match Configs::new(self.certificate.chain.clone(), &self.certificate.key, roots.clone()) {
             Ok(configs) => {
                 if configs.check_own().is_err() {
                     self.due = SystemTime::now();
                 }
-                info!(roots = world.roots.fingerprints().len(), "the roots to trust have changed");
+                info!(roots = roots.fingerprints().len(), "the roots to trust have changed");
                 self.install(configs);
             }
             Err(why) => error!(why, "cannot take the changed roots into use"),

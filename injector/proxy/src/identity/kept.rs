@@ -13,8 +13,8 @@ use std::time::SystemTime;
 use rustls_pki_types::CertificateDer;
 
 use super::files::read;
-use crate::tls::Key;
 use crate::tls::der::Reader;
+use crate::tls::{Key, MOST_CERTIFICATES};
 
 /// The file's name.
 const NAME: &str = "identity.der";
@@ -24,8 +24,6 @@ const UNFINISHED: &str = "identity.der.new";
 const MODE: u32 = 0o400;
 /// Bytes: a key of 138, and a chain of at most `MOST_CERTIFICATES` of some kilobytes.
 const MOST: u64 = 64 * 1024;
-/// A leaf, its issuer, and intermediates of whoever gave the issuer: more are no chain.
-pub const MOST_CERTIFICATES: usize = 8;
 
 /// A key, the chain for it, and since when we have it.
 #[derive(Debug)]

@@ -34,6 +34,8 @@ pub enum HandshakeFailure {
     Timeout,
     /// The connection ended during the handshake.
     Closed,
+    /// Too many handshakes were on their way, most of them its source's.
+    Crowded,
     /// What came is no TLS handshake that makes sense.
     Broken,
 }
@@ -95,6 +97,7 @@ impl HandshakeFailure {
             Self::OtherProtocol => "it speaks TLS, and not our protocol inside",
             Self::Refused => "it refused us",
             Self::Timeout => "the handshake took too long",
+            Self::Crowded => "too many handshakes were on their way, and it was the oldest of whoever had most",
             Self::Closed => "the connection ended during the handshake",
             Self::Broken => "what it sends is no TLS handshake",
         }
@@ -123,6 +126,7 @@ impl Labelled for HandshakeFailure {
         Self::Refused,
         Self::Timeout,
         Self::Closed,
+        Self::Crowded,
         Self::Broken,
     ];
 
@@ -144,6 +148,7 @@ impl Labelled for HandshakeFailure {
             Self::Refused => "refused",
             Self::Timeout => "timeout",
             Self::Closed => "closed",
+            Self::Crowded => "crowded",
             Self::Broken => "broken",
         }
     }

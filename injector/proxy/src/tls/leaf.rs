@@ -10,6 +10,10 @@ use super::spiffe::SpiffeId;
 
 /// id-ce-subjectAltName, 2.5.29.17 (RFC 5280, 4.2.1.6).
 pub const SUBJECT_ALTERNATIVE_NAME: [u8; 3] = [0x55, 0x1d, 0x11];
+/// id-ce-extKeyUsage, 2.5.29.37, and two of its purposes (RFC 5280, 4.2.1.12).
+const EXTENDED_KEY_USAGE: [u8; 3] = [0x55, 0x1d, 0x25];
+const SERVER_AUTH: [u8; 8] = [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
+const CLIENT_AUTH: [u8; 8] = [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
 /// uniformResourceIdentifier of a GeneralName (RFC 5280, 4.2.1.6).
 pub const URI: u8 = tag::primitive(6);
 /// The extensions of a TBSCertificate (RFC 5280, 4.1).
@@ -20,6 +24,9 @@ const EXTENSIONS: u8 = tag::constructed(3);
 pub struct Leaf {
     /// The one URI it holds, if that is one of our identities; none if there are several, or others.
     pub spiffe: Option<SpiffeId>,
+    /// Whether it says that it is for TLS, as server and as client: what the mesh issues is. One that says nothing is good
+    /// for everything (RFC 5280), which under a company's root could be anybody's.
+    pub is_for_both_ends: bool,
     /// Valid from then on.
     pub not_before: SystemTime,
     /// Valid until then, inclusively.
@@ -41,32 +48,59 @@ impl Leaf {
         body.value(tag::SEQUENCE)?; // public key
         body.skip(tag::primitive(1))?; // unique identifiers, of issuer and subject
         body.skip(tag::primitive(2))?;
-        let uris = if body.is_next(EXTENSIONS) { uris(body.inside(EXTENSIONS)?)? } else { Vec::new() };
-        let only = if let [uri] = uris[..] { str::from_utf8(uri).ok() } else { None };
+        let said = if body.is_next(EXTENSIONS) { Said::by(body.inside(EXTENSIONS)?)? } else { Said::default() };
+        let only = if let [uri] = said.uris[..] { str::from_utf8(uri).ok() } else { None };
         let spiffe = only.and_then(|uri| uri.parse().ok());
-        Some(Self { spiffe, not_before, not_after })
+        Some(Self { spiffe, is_for_both_ends: said.for_server && said.for_client, not_before, not_after })
     }
 }
 
-/// Every URI among the subject's names.
-fn uris(mut extensions: Reader<'_>) -> Option<Vec<&[u8]>> {
-    let (mut extensions, mut uris) = (extensions.inside(tag::SEQUENCE)?, Vec::new());
-    while !extensions.is_empty() {
-        let mut extension = extensions.inside(tag::SEQUENCE)?;
-        let name = extension.value(tag::OID)?;
-        extension.skip(tag::BOOLEAN)?; // critical
-        let content = extension.value(tag::OCTET_STRING)?;
-        if name == SUBJECT_ALTERNATIVE_NAME {
-            let mut names = Reader::new(content).inside(tag::SEQUENCE)?;
-            while !names.is_empty() {
-                let (kind, name) = names.any()?;
-                if kind == URI {
-                    uris.push(name);
-                }
+/// What the extensions say.
+#[derive(Default)]
+struct Said<'a> {
+    /// Every URI among the subject's names.
+    uris: Vec<&'a [u8]>,
+    for_server: bool,
+    for_client: bool,
+}
+
+impl<'a> Said<'a> {
+    fn by(mut extensions: Reader<'a>) -> Option<Self> {
+        let (mut extensions, mut said) = (extensions.inside(tag::SEQUENCE)?, Self::default());
+        while !extensions.is_empty() {
+            let mut extension = extensions.inside(tag::SEQUENCE)?;
+            let name = extension.value(tag::OID)?;
+            extension.skip(tag::BOOLEAN)?; // critical
+            let content = extension.value(tag::OCTET_STRING)?;
+            if name == SUBJECT_ALTERNATIVE_NAME {
+                said.add_names(content)?;
+            } else if name == EXTENDED_KEY_USAGE {
+                said.add_purposes(content)?;
             }
         }
+        Some(said)
     }
-    Some(uris)
+
+    fn add_names(&mut self, content: &'a [u8]) -> Option<()> {
+        let mut names = Reader::new(content).inside(tag::SEQUENCE)?;
+        while !names.is_empty() {
+            let (kind, name) = names.any()?;
+            if kind == URI {
+                self.uris.push(name);
+            }
+        }
+        Some(())
+    }
+
+    fn add_purposes(&mut self, content: &[u8]) -> Option<()> {
+        let mut purposes = Reader::new(content).inside(tag::SEQUENCE)?;
+        while !purposes.is_empty() {
+            let purpose = purposes.value(tag::OID)?;
+            self.for_server |= purpose == SERVER_AUTH;
+            self.for_client |= purpose == CLIENT_AUTH;
+        }
+        Some(())
+    }
 }
 
 /// A point in time in one of its two forms (RFC 5280, 4.1.2.5): `YYMMDDHHMMSSZ` until 2049, `YYYYMMDDHHMMSSZ` after.

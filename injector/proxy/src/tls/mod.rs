@@ -27,3 +27,4 @@ pub(crate) use leaf::{SUBJECT_ALTERNATIVE_NAME, URI};
 pub use roots::{Fingerprint, MOST_BUNDLE, Roots, fingerprint};
 pub use spiffe::{NotSpiffe, SpiffeId};
 pub use stream::TlsStream;
+pub use verify::MOST_CERTIFICATES;

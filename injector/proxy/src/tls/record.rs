@@ -213,6 +213,9 @@ impl Opener {
         let (head, encrypted) = record.split_at_mut_checked(HEAD).ok_or(Fault::Undecryptable)?;
         let opened = self.0.key.open_in_place(nonce, Aad::from(&*head), encrypted);
         let inner = opened.map_err(|_| Fault::Undecryptable)?;
+        if inner.len() > CONTENT + 1 {
+            return Err(Fault::TooLong); // padding counts, too
+        }
         // The last byte that is not padding is the type (section 5.4).
         let at = inner.iter().rposition(|&byte| byte != 0).ok_or(Fault::UnknownContent)?;
         let kind = match inner[at] {
@@ -221,7 +224,7 @@ impl Opener {
             23 => Kind::Data,
             _ => return Err(Fault::UnknownContent),
         };
-        if at > CONTENT { Err(Fault::TooLong) } else { Ok((kind, at)) }
+        Ok((kind, at))
     }
 }
 

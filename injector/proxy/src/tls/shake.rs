@@ -19,8 +19,9 @@ use super::stream::{Shaken, TlsStream};
 /// Bytes of one read: a client's or server's first flight with a chain of two certificates and a post-quantum key share.
 const READ: usize = 4096;
 
-/// Bytes that a peer may send before the handshake is done: rustls takes messages of 64 KiB, in records of 16.
-const MOST: usize = 128 * 1024;
+/// Bytes of a peer's that may wait to be a whole message: its chain, 5 certificates (`MOST_CERTIFICATES`) of 5 KiB, is the
+/// longest that it has.
+const MOST: usize = 32 * 1024;
 
 /// A finished handshake.
 pub struct Handshake<S> {
@@ -191,9 +192,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     async fn receive(&mut self) -> io::Result<()> {
         if self.incoming.len() >= MOST {
-            return Err(tls(rustls::Error::General("a handshake of more than 128 KiB".into())));
+            return Err(tls(rustls::Error::General("a handshake's message of more than 32 KiB".into())));
         }
-        self.incoming.reserve(READ);
+        self.incoming.reserve_exact(READ);
         match self.socket.read_buf(&mut self.incoming).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(()),

@@ -219,8 +219,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Leg for TlsStream<S> {
+impl<S: Leg> Leg for TlsStream<S> {
     const CUT: bool = true;
+
+    fn broken(&self) -> Option<io::Error> {
+        self.socket.broken()
+    }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk, most: usize, _: bool) -> Poll<io::Result<Fill>> {
         self.poll_content(cx, chunk, most)
@@ -253,7 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Leg for TlsStream<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
+impl<S: Leg> AsyncRead for TlsStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if buffer.remaining() == 0 {
@@ -283,7 +287,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
+impl<S: Leg> AsyncWrite for TlsStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         ready!(this.poll_sealed(cx))?;

@@ -16,6 +16,17 @@ use super::leaf::Leaf;
 use super::roots::Roots;
 use super::spiffe::SpiffeId;
 
+/// Certificates of a chain at most: a leaf, its issuer, and three between a given issuer and the root.
+///
+/// webpki tries every certificate as the issuer of every other, and reads each again to do so, before anybody has proven a
+/// key: with a hundred of one name it is busy for seconds. Four between leaf and root are 64 ways at most.
+pub const MOST_CERTIFICATES: usize = 5;
+
+/// Refuses a chain that is longer, unread.
+fn is_short(intermediates: &[CertificateDer<'_>]) -> Result<(), Error> {
+    if intermediates.len() < MOST_CERTIFICATES { Ok(()) } else { Err(HandshakeFailure::BadCertificate.into_tls()) }
+}
+
 /// Accepts exactly one server.
 pub struct ExpectedServer {
     roots: Roots,
@@ -45,11 +56,12 @@ impl ServerCertVerifier for ExpectedServer {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        is_short(intermediates)?;
         let (parsed, algorithms) =
             (ParsedCertificate::try_from(leaf)?, self.provider.signature_verification_algorithms);
         verify_server_cert_signed_by_trust_anchor(&parsed, self.roots.store(), intermediates, now, algorithms.all)?;
         match Leaf::parse(leaf) {
-            None => Err(HandshakeFailure::BadCertificate.into_tls()),
+            None | Some(Leaf { is_for_both_ends: false, .. }) => Err(HandshakeFailure::BadCertificate.into_tls()),
             Some(leaf) if leaf.spiffe.as_ref() == Some(&self.expected) => Ok(ServerCertVerified::assertion()),
             Some(_) => Err(HandshakeFailure::WrongIdentity.into_tls()),
         }
@@ -111,9 +123,10 @@ impl ClientCertVerifier for TrustedClients {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        is_short(intermediates)?;
         self.chain.verify_client_cert(leaf, intermediates, now)?;
         match Leaf::parse(leaf) {
-            None => Err(HandshakeFailure::BadCertificate.into_tls()),
+            None | Some(Leaf { is_for_both_ends: false, .. }) => Err(HandshakeFailure::BadCertificate.into_tls()),
             Some(Leaf { spiffe: Some(client), .. }) if client.trust_domain() == self.trust_domain => {
                 Ok(ClientCertVerified::assertion())
             }

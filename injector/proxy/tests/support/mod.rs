@@ -17,6 +17,7 @@ use injector_proxy::identity::MeshFacts;
 use injector_proxy::mesh::Mesh;
 use injector_proxy::metrics::WorkerMetrics;
 use injector_proxy::policy::{Policy, UnknownDestinations};
+use injector_proxy::strangers::Strangers;
 use injector_proxy::tls::{Configs, Credentials, SpiffeId};
 use injector_proxy::worker::{self, Listeners, Worker};
 use socket2::{Domain, Socket, Type};
@@ -30,8 +31,8 @@ use pki::{Authority, DOMAIN};
 /// Connections at once that a rig carries.
 pub const MOST: usize = 20;
 
-/// Nothing here takes as long, unless it hangs.
-pub const SOON: Duration = Duration::from_secs(10);
+/// Nothing here takes as long, unless it hangs: the longest wait is for a stream that is tried again after up to 2, 4 and 8 s.
+pub const SOON: Duration = Duration::from_secs(20);
 
 /// Waits, but not for ever.
 pub async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -100,6 +101,7 @@ impl Rig {
             mesh: Arc::clone(&mesh),
             metrics: Arc::clone(&metrics),
             dials: Dials::default(),
+            strangers: Strangers::new(),
             pod_ips: vec![own_address()],
             opaque_ports: "1-1023".parse().unwrap(),
             original_destination: Arc::new(move |_, local| {

@@ -120,6 +120,14 @@ pub fn bearer(issuer: &Authority, leaf: &Leaf) -> Arc<SingleCertAndKey> {
     presented(issuer.sign(&key.subject_public_key_info(), leaf), &key)
 }
 
+/// A good leaf with so many certificates behind it, each of which could be the one before's issuer.
+pub fn trailer(issuer: &Authority, account: &str, behind: usize) -> Arc<SingleCertAndKey> {
+    let key = KeyPair::generate().unwrap();
+    let mut chain = issuer.sign(&key.subject_public_key_info(), &Leaf::of(account));
+    chain.resize(1 + behind, issuer.issuer_der.clone());
+    presented(chain, &key)
+}
+
 /// Somebody else's chain, without its key.
 pub fn thief(issuer: &Authority, account: &str) -> Arc<SingleCertAndKey> {
     let victim = KeyPair::generate().unwrap();

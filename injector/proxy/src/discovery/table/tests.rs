@@ -234,6 +234,19 @@ fn fewer_are_followed_where_fewer_are_allowed() {
 }
 
 #[test]
+fn a_scan_that_the_controller_does_not_hear_of_takes_no_more_memory() {
+    let mut rig = Rig::new();
+    for number in 0..u16::try_from(MOST_KNOWN * 2).unwrap() {
+        rig.now += LEAST_IDLE;
+        rig.look(number);
+        if number % 1024 == 0 {
+            rig.talk(); // and then no more for a while
+        }
+    }
+    assert!(rig.table.entries.len() <= MOST_KNOWN, "{}", rig.table.entries.len());
+}
+
+#[test]
 fn memory_is_bounded() {
     let mut rig = Rig::new();
     for number in 0..u16::try_from(MOST_KNOWN * 2).unwrap() {
