@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Final
 
-import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from injector.pki.certificates import encoded
+from injector.runtime.credentials import Material, server_credentials
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
+
+    import grpc
 
     from injector.pki import Signer, SpiffeId
 
@@ -28,10 +29,9 @@ class ServingCertificate:
     def __init__(self, subject: SpiffeId, lifetime: timedelta) -> None:
         self._subject = subject
         self._lifetime = lifetime
-        self._lock = threading.Lock()
         self._issuer = ""
         self._renew_at: datetime | None = None
-        self._current: grpc.ServerCertificateConfiguration | None = None
+        self._current: Material | None = None
         self.expiry = 0.0
         """End of its validity (seconds since 1970); 0 while there is none."""
 
@@ -50,9 +50,7 @@ class ServingCertificate:
         pem = b"".join(
             x509.load_der_x509_certificate(each).public_bytes(serialization.Encoding.PEM) for each in leaf.chain
         )
-        configuration = grpc.ssl_server_certificate_configuration([(encoded(key), pem)])
-        with self._lock:
-            self._current = configuration
+        self._current = Material(encoded(key), pem, None)  # at once: gRPC's threads look at it, too
         self._issuer = signer.certificate.id
         self._renew_at = now + (leaf.not_after - now) * RENEW_AFTER
         self.expiry = leaf.not_after.timestamp()
@@ -60,9 +58,8 @@ class ServingCertificate:
 
     def credentials(self) -> grpc.ServerCredentials:
         """Credentials that always serve the newest. There must be one."""
-        return grpc.dynamic_ssl_server_credentials(self._latest(), self._latest, require_client_authentication=False)
+        return server_credentials(self._latest)
 
-    def _latest(self) -> grpc.ServerCertificateConfiguration:
-        with self._lock:
-            assert self._current is not None  # noqa: S101 - `credentials` comes after the first `renew`
-            return self._current
+    def _latest(self) -> Material:
+        assert self._current is not None  # noqa: S101 - `credentials` comes after the first `renew`
+        return self._current

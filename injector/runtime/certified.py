@@ -19,6 +19,7 @@ from injector.api import mesh_pb2 as pb
 from injector.api import methods
 from injector.pace import Backoff
 from injector.pki import SpiffeId, fingerprint, new_key, read_bundle, read_key, same_key, signed_by
+from injector.runtime.credentials import Material, server_credentials
 from injector.runtime.tls import insist_on_tls_1_3
 
 if TYPE_CHECKING:
@@ -113,9 +114,7 @@ class Certified:
 
     def server_credentials(self) -> grpc.ServerCredentials:
         """Credentials that always serve the newest, and demand one of the client. There must be one (`wait`)."""
-        return grpc.dynamic_ssl_server_credentials(
-            self._configuration(), self._configuration, require_client_authentication=True
-        )
+        return server_credentials(self._material)
 
     def channel(self, address: str, server: SpiffeId) -> aio.Channel:
         """A connection to another part, with what we have now; nobody but `server` is accepted at its end."""
@@ -187,10 +186,10 @@ class Certified:
         assert held is not None  # noqa: S101 - `wait` comes first
         return held
 
-    def _configuration(self) -> grpc.ServerCertificateConfiguration:
-        """Called by gRPC for each new connection, on a thread of its own: one look at one attribute."""
+    def _material(self) -> Material:
+        """Called on threads of gRPC's: one look at one attribute."""
         held = self._current()
-        return grpc.ssl_server_certificate_configuration([(held.key, held.chain)], held.roots)
+        return Material(held.key, held.chain, held.roots)
 
 
 def _expecting(server: SpiffeId) -> list[tuple[str, str]]:
