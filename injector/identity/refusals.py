@@ -26,6 +26,7 @@ class Reason(StrEnum):
     TOO_MANY_OF_SOURCE = "too-many-of-source"
     TOO_MANY_OF_POD = "too-many-of-pod"
     TOO_MANY = "too-many"
+    GONE = "gone"
     NO_ISSUER = "no-issuer"
     NO_API_SERVER = "no-api-server"
 

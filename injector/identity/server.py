@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 KIB: Final = 1024
 SECOND: Final = 1000
 
+MOST_CONNECTIONS: Final = 1_000
+"""`RATE` is 100 calls a second and a call takes milliseconds, so 1,000 that are open are ten seconds' worth."""
+
 OPTIONS: Final = (
     # A request of 4 KiB, a token of at most 8, and what stands round them.
     ("grpc.max_receive_message_length", 16 * KIB),
@@ -48,6 +51,7 @@ OPTIONS: Final = (
     ("grpc.max_connection_age_ms", 300 * SECOND),
     # A call that was begun and never finished does not keep its connection beyond that.
     ("grpc.max_connection_age_grace_ms", 30 * SECOND),
+    ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
     ("grpc.keepalive_time_ms", 20 * SECOND),
     ("grpc.keepalive_timeout_ms", 10 * SECOND),
     # Two processes on one port would share its connections, one of them without anybody's knowledge.
@@ -116,6 +120,11 @@ class IdentityServer:
                 bearer = await self._reviewer.review(request.token)
             self._limits.certify(bearer.pod_uid, time.monotonic())
             leaf = await self._turns.run(bearer.subject.namespace, lambda: self._sign(signer, bearer, request.csr))
+        except asyncio.CancelledError:
+            # Whoever goes before the answer has made as much work as if the answer were no.
+            self._metrics.refused(Reason.GONE)
+            self._limits.refused(source, Reason.GONE, time.monotonic())
+            raise
         except Refused as refused:
             self._metrics.refused(refused.reason)
             self._limits.refused(source, refused.reason, time.monotonic())

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from injector.discovery import records
 from injector.discovery.index import Index
 from injector.discovery.model import Destination, Endpoint, Endpoints, Identity, PodName, Readiness, ServicePort
-from injector.discovery.records import packed, project_node, project_pod, project_service, project_slice
+from injector.discovery.records import MeshFacts, packed, project_node, project_pod, project_service, project_slice
 from tests.discovery.objects import endpoint, endpoint_slice, node, pod, service
 
 if TYPE_CHECKING:
@@ -318,6 +319,28 @@ def test_addresses_that_cannot_be_read_are_left_out() -> None:
     assert set(Cluster(service(), broken).endpoints()) == {"10.1.1.1:8080"}
     assert packed(None) is None
     assert packed("010.0.0.1") is None
+
+
+def test_ports_that_are_none_are_left_out() -> None:
+    """The API server takes any number there."""
+    ports = [{"name": str(number), "port": number} for number in (-5, 0, 65_536, 1_000_000)] + [
+        {"name": "", "port": 8080}
+    ]
+    record = project_slice(endpoint_slice(endpoint("10.244.0.5"), ports=ports))
+    assert record is not None
+    assert record.ports == (("", 8080),)
+
+
+def test_lists_of_ports_that_we_never_wrote_cost_nothing() -> None:
+    """A pod that nobody reviewed can say anything in our variables."""
+    endless = ",".join(str(port) for port in range(1, 65_000, 2))
+    before = records._remembered.cache_info().currsize
+    record = project_pod(pod(skip=endless, opaque=endless))
+    assert record is not None
+    assert record.mesh == MeshFacts((), ())
+    assert records._remembered.cache_info().currsize == before
+    longest = ",".join(["65534-65535"] * 256)
+    assert len(longest) <= records.LONGEST_LIST
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The issuer's port against clients that are wrong; and an issuer exchanged under load."""
+"""The issuer's port against clients that are wrong, slow or many; and an issuer exchanged under load."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from grpc import aio
 
-from tests.identity.house import SERVER_NAME
+from injector.identity import server
+from tests.identity.house import SERVER_NAME, begin
 from tests.identity.world import request, secret_field, user
 from tests.kube.fake import until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.identity.house import House
 
 WEB = "spiffe://cluster.local/ns/shop/sa/web"
@@ -39,6 +42,17 @@ async def test_other_keys_and_sizes_are_refused(house: House) -> None:
     assert len(house.reviews.asked) == reviews
 
 
+async def test_whoever_goes_before_the_answer_is_charged_for_it(house: House) -> None:
+    house.api.delay = 0.3  # the API server's, for the review of the token
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.15):
+                await house.certify("forged", request([WEB]))
+    await asyncio.sleep(0.5)
+    house.api.delay = 0.0
+    assert 'injector_identity_refusals_total{reason="gone"} 3.0' in await house.metrics()
+
+
 def handshake(house: House, version: ssl.TLSVersion) -> str | None:
     """The version that a client with no other gets."""
     context = ssl.create_default_context(cadata=house.controller.root.certificate.pem.decode())
@@ -55,6 +69,43 @@ async def test_it_speaks_tls_1_3_and_nothing_older(house: House) -> None:
     assert await asyncio.to_thread(handshake, house, ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
     with pytest.raises(ssl.SSLError):
         await asyncio.to_thread(handshake, house, ssl.TLSVersion.TLSv1_2)
+
+
+async def test_connections_are_bounded_and_room_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {"grpc.max_allowed_incoming_connections": 3, "grpc.server_handshake_timeout_ms": 1000}
+    monkeypatch.setattr(server, "OPTIONS", tuple((dict(server.OPTIONS) | few).items()))
+    async with begin(tmp_path) as house:
+        house.controller.publish()
+        await until(lambda: house.controller.asked, seconds=10)
+        house.controller.sign()
+        await house.wait_ready()
+        house.reviews.users["good"] = user("system:serviceaccount:shop:web")
+
+        silent = [socket.create_connection(("127.0.0.1", house.config.port)) for _ in range(6)]
+        try:
+            closed = await asyncio.to_thread(lambda: [_ended(each, 0.5) for each in silent])
+            assert sum(closed) >= 3
+            # Those that say nothing lose their places, and a pod gets its certificate.
+            async with asyncio.timeout(10):
+                while True:
+                    try:
+                        await house.certify("good", request([WEB]))
+                        break
+                    except aio.AioRpcError:
+                        await asyncio.sleep(0.2)
+        finally:
+            for each in silent:
+                each.close()
+
+
+def _ended(connection: socket.socket, seconds: float) -> bool:
+    connection.settimeout(seconds)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
 
 
 async def test_nobody_notices_that_the_issuer_is_exchanged(house: House) -> None:

@@ -11,6 +11,7 @@ from cryptography import x509
 from injector.controller.objects import LABELS, decoded, join, secret_object
 from injector.controller.roots.record import Record, read_command, read_record, rotation_json
 from injector.pki import Certificate, Pair, read_bundle, read_pair, signed_by
+from injector.pki.certificates import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -183,6 +184,6 @@ def answered(request: bytes, issuer: Certificate | None) -> bool:
     """Whether the issuer's certificate is for the request's key. What is no request needs no answer here."""
     try:
         wanted = x509.load_pem_x509_csr(request).public_key()
-    except ValueError:
+    except UNREADABLE:
         return True
     return issuer is not None and x509.load_pem_x509_certificate(issuer.pem).public_key() == wanted

@@ -7,6 +7,7 @@ out of date. However many namespaces there are, the API server sees a bounded ra
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,7 +15,7 @@ import structlog
 from injector.controller.objects import FIELD_MANAGER
 from injector.controller.trust import content
 from injector.controller.trust.content import NAME, ROOTS_KEY, Copy
-from injector.kube.errors import KubeError, NotFound
+from injector.kube.errors import Invalid, KubeError, NotFound
 from injector.kube.informer import Informer, Selection
 from injector.kube.resources import CONFIG_MAPS
 from injector.pace import Backoff, TokenBucket
@@ -175,13 +176,23 @@ class Distribution:
 
     async def _write(self, namespace: str) -> None:
         if self._census.needs(namespace):
-            body = content.config_map(self._data)
-            await self._kube.apply(CONFIG_MAPS, body, field_manager=FIELD_MANAGER, namespace=namespace)
+            try:
+                await self._apply(namespace)
+            except Invalid as error:
+                # Somebody has made it immutable, with whatever is in it: that must hold up no rotation.
+                log.warning("replacing a ConfigMap that cannot be changed", namespace=namespace, error=str(error))
+                await self._delete(namespace)
+                await self._apply(namespace)
             return
-        try:
+        await self._delete(namespace)
+
+    async def _apply(self, namespace: str) -> None:
+        body = content.config_map(self._data)
+        await self._kube.apply(CONFIG_MAPS, body, field_manager=FIELD_MANAGER, namespace=namespace)
+
+    async def _delete(self, namespace: str) -> None:
+        with contextlib.suppress(NotFound):
             await self._kube.delete(CONFIG_MAPS, name=NAME, namespace=namespace)
-        except NotFound:
-            return
 
 
 def _says(data: Mapping[str, str], wanted: Mapping[str, str]) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from injector.kube.client import KubeClient
-    from tests.kube.fake import FakeApi
+    from tests.kube.fake import FakeApi, Seen
 
 OPTED_IN = {INJECT: "enabled"}
 
@@ -80,6 +80,20 @@ async def test_it_is_put_right_when_changed_or_deleted(api: FakeApi) -> None:
     await until(lambda: api.objects[path("shop")]["data"].get("roots.pem") == "the roots")
     api.remove(path("shop"))
     await until(lambda: path("shop") in api.objects)
+
+
+@pytest.mark.usefixtures("distribution")
+async def test_one_that_cannot_be_changed_is_replaced(api: FakeApi) -> None:
+    """An owner of the namespace who makes it immutable would hold up every rotation of the mesh."""
+
+    def immutable(seen: Seen) -> Any:
+        frozen = seen.method == "PATCH" and api.objects.get(path("shop"), {}).get("immutable")
+        return status(422, "Invalid", "field is immutable when `immutable` is set") if frozen else None
+
+    api.intercept = immutable
+    api.put(path("shop"), {"immutable": True, "data": {"roots.pem": "somebody else's"}})
+    await until(lambda: api.objects.get(path("shop"), {}).get("data", {}).get("roots.pem") == "the roots")
+    assert len(api.requests("DELETE", path("shop"))) == 1
 
 
 @pytest.mark.usefixtures("distribution")
