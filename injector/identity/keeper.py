@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from injector.identity import objects
-from injector.identity.objects import REQUEST_CONFIG_MAP, Asked
+from injector.identity.objects import REQUEST_SECRET, Asked
 from injector.identity.plan import Step, plan
 from injector.kube.errors import Conflict, KubeError, NotFound
-from injector.kube.resources import CONFIG_MAPS, SECRETS
+from injector.kube.resources import SECRETS
 from injector.pace import Backoff
 from injector.pki import issuer_request, new_key
 
@@ -83,9 +83,7 @@ class Keeper:
 
     async def _asked(self) -> Asked:
         try:
-            return objects.read_asked(
-                await self._kube.get(CONFIG_MAPS, namespace=self._namespace, name=REQUEST_CONFIG_MAP)
-            )
+            return objects.read_asked(await self._kube.get(SECRETS, namespace=self._namespace, name=REQUEST_SECRET))
         except NotFound:
             return Asked()
 
@@ -99,7 +97,7 @@ class Keeper:
                 )
                 await self._store(SECRETS, made)
             case Step.ASK:
-                await self._store(CONFIG_MAPS, objects.request(asked, issuer_request(kept.next_key, now)))
+                await self._store(SECRETS, objects.request(asked, issuer_request(kept.next_key, now)))
             case Step.ADOPT:
                 adopted = objects.secret(
                     kept, chain=public.issuer, key=kept.next_key, next_key=b"", generation=kept.generation

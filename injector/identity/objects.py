@@ -1,7 +1,8 @@
 """The three objects between the issuer and the roots' holder, read into plain data and written back (pure).
 
 The Secret holds the issuer's key, the public ConfigMap what the controller says (roots, and the issuer certificate that
-it has signed), and the request's ConfigMap what the issuer asks it to sign.
+it has signed), and the request what the issuer asks it to sign. There is nothing secret in a request; it is a Secret
+because the right to write it is the right to be an issuer, and many add-ons may write any ConfigMap.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 ISSUER_SECRET: Final = "injector-identity-issuer"  # noqa: S105 - the name of a Secret, not its content
 PUBLIC_CONFIG_MAP: Final = "injector-identity"
-REQUEST_CONFIG_MAP: Final = "injector-identity-request"
+REQUEST_SECRET: Final = "injector-identity-request"  # noqa: S105 - a name, too
 ROOTS_KEY: Final = "roots.pem"
 ISSUER_KEY: Final = "issuer.crt"
 STATE_KEY: Final = "state.json"
@@ -101,10 +102,9 @@ def read_public(config_map: Object) -> Public:
     )
 
 
-def read_asked(config_map: Object) -> Asked:
-    """The request's ConfigMap."""
-    csr = str((config_map.get("data") or {}).get(REQUEST_KEY, "")).encode()
-    return Asked(config_map["metadata"]["resourceVersion"], csr)
+def read_asked(secret: Object) -> Asked:
+    """The request's Secret."""
+    return Asked(secret["metadata"]["resourceVersion"], _decoded(secret).get(REQUEST_KEY, b""))
 
 
 def secret(kept: Kept, *, chain: bytes, key: bytes, next_key: bytes, generation: int) -> Object:
@@ -122,9 +122,10 @@ def secret(kept: Kept, *, chain: bytes, key: bytes, next_key: bytes, generation:
 
 
 def request(asked: Asked, csr: bytes) -> Object:
-    """The request's ConfigMap to write in place of the one that was read."""
-    metadata = _metadata(REQUEST_CONFIG_MAP, asked.version)
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {REQUEST_KEY: csr.decode("ascii")}}
+    """The request's Secret to write in place of the one that was read."""
+    metadata = _metadata(REQUEST_SECRET, asked.version)
+    data = {REQUEST_KEY: base64.b64encode(csr).decode("ascii")}
+    return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data}
 
 
 def _metadata(name: str, version: str) -> Object:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NAMESPACE = "injector-system"
 SYSTEM = f"/api/v1/namespaces/{NAMESPACE}"
 SECRET = f"{SYSTEM}/secrets/injector-identity-issuer"
-REQUEST = f"{SYSTEM}/configmaps/injector-identity-request"
+REQUEST = f"{SYSTEM}/secrets/injector-identity-request"
 PUBLIC = f"{SYSTEM}/configmaps/injector-identity"
 REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 YEAR = timedelta(days=365)
@@ -42,7 +42,7 @@ class Controller:
     @property
     def asked(self) -> str:
         """The request before it; "" where there is none."""
-        return str(self.api.objects.get(REQUEST, {}).get("data", {}).get("csr.pem", ""))
+        return base64.b64decode(self.api.objects.get(REQUEST, {}).get("data", {}).get("csr.pem", "")).decode()
 
     def publish(self) -> None:
         """Say what is now."""

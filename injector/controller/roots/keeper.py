@@ -14,7 +14,7 @@ from injector.controller.roots import objects, record
 from injector.controller.roots.changes import change
 from injector.controller.roots.objects import Kept, Publication, Published, Seen
 from injector.controller.roots.observe import awaits_certificates, behind, observe, publication, roles
-from injector.controller.roots.plan import plan
+from injector.controller.roots.plan import bundle, plan
 from injector.kube.errors import Conflict, KubeError
 from injector.kube.informer import Informer, Selection
 from injector.kube.resources import CONFIG_MAPS, SECRETS
@@ -90,7 +90,7 @@ class Roots:
         self._refused = b""
         self._kept = self._watch(objects.ROOT_SECRET, objects.read_kept, SECRETS, REREAD_SECONDS)
         self._published = self._watch(objects.PUBLISHED, objects.read_published)
-        self._request = self._watch(objects.REQUEST, objects.read_request)
+        self._request = self._watch(objects.REQUEST, objects.read_request, SECRETS, REREAD_SECONDS)
         self._wish = self._watch(objects.COMMAND, objects.read_wish)
         self._gift = self._watch(objects.GIVEN, objects.read_given)
 
@@ -170,8 +170,11 @@ class Roots:
         """One step if one is due; how long to sleep if nothing changes."""
         now, seen = self._now(), self._look()
         roots = seen.published.data.get(objects.ROOTS_KEY, "")
-        self._distribution.publish(roots)
         state = observe(seen, now, everywhere=self._distribution.everywhere(roots))
+        # What is published is handed on only if it is what the root's Secret says: the right to write a ConfigMap is
+        # not the right to say whom every pod trusts.
+        if set(state.trusted) == set(bundle(state)):
+            self._distribution.publish(roots)
         if state.issuer is not None:
             self._fleet.wish(state.issuer.id)
         state, known = await self._count(state, seen, now)
@@ -202,7 +205,7 @@ class Roots:
         try:
             written = change(step, seen, state, known, self._policy, now)
         except RequestError as error:
-            log.warning("the issuer's request is not signed", configmap=objects.REQUEST, error=str(error))
+            log.warning("the issuer's request is not signed", secret=objects.REQUEST, error=str(error))
             self._refused = seen.request
             return
         if isinstance(written, Kept):

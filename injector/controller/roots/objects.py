@@ -94,10 +94,9 @@ def read_published(config_map: Object) -> Published:
     )
 
 
-def read_request(config_map: Object) -> bytes:
+def read_request(secret: Object) -> bytes:
     """The issuer's request (PKCS 10, PEM), as it came; who signs it judges it."""
-    text: str = (config_map.get("data") or {}).get(CSR_KEY, "")
-    return text.encode()
+    return decoded(secret).get(CSR_KEY, b"")
 
 
 def read_wish(config_map: Object) -> Command | None:

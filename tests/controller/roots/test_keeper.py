@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 SYSTEM = "/api/v1/namespaces/injector-system"
 ROOT = f"{SYSTEM}/secrets/injector-identity-root"
 PUBLISHED = f"{SYSTEM}/configmaps/injector-identity"
-REQUEST = f"{SYSTEM}/configmaps/injector-identity-request"
+REQUEST = f"{SYSTEM}/secrets/injector-identity-request"
 ROTATION = f"{SYSTEM}/configmaps/injector-identity-rotation"
 GIVEN = f"{SYSTEM}/configmaps/injector-identity-given"
 POLICY = Policy(timedelta(days=3650), timedelta(days=365), timedelta(0))
@@ -48,10 +48,12 @@ class World:
         self.api = api
         self.heard = Heard()
         self.carried = ""
+        self.told: list[str] = []
         self.wished = ""
 
     def publish(self, roots: str) -> None:
         self.carried = roots
+        self.told.append(roots)
 
     def everywhere(self, roots: str) -> bool:
         return roots == self.carried
@@ -64,7 +66,10 @@ class World:
 
     def ask(self) -> None:
         """As the issuer's leader does."""
-        self.api.put(REQUEST, {"data": {"csr.pem": issuer_request(new_key(), datetime.now(UTC)).decode()}})
+        self.put_request(issuer_request(new_key(), datetime.now(UTC)))
+
+    def put_request(self, text: bytes) -> None:
+        self.api.put(REQUEST, {"data": {"csr.pem": base64.b64encode(text).decode()}})
 
     def command(self, kind: str, name: str, *, force: bool = False) -> None:
         said = json.dumps({"id": name, "kind": kind, "force": force})
@@ -256,12 +261,28 @@ async def test_a_request_that_nobody_should_sign_is_left(made: World, api: FakeA
     issuer = made.issuer
     key = rsa.generate_private_key(65537, 2048)
     request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
-    for text in (request.public_bytes(serialization.Encoding.PEM).decode(), "nonsense", ""):
-        api.put(REQUEST, {"data": {"csr.pem": text}})
+    for text in (request.public_bytes(serialization.Encoding.PEM), b"nonsense", b""):
+        made.put_request(text)
         await asyncio.sleep(0.15)
         assert made.issuer == issuer
     made.ask()
     await until(lambda: made.issuer != issuer)
+
+
+async def test_who_may_write_config_maps_may_neither_ask_for_an_issuer_nor_plant_a_root(
+    made: World, api: FakeApi
+) -> None:
+    """Add-ons often may write any ConfigMap, and seldom any Secret."""
+    issuer, roots = made.issuer, api.objects[PUBLISHED]["data"]["roots.pem"]
+    asked = issuer_request(new_key(), datetime.now(UTC)).decode()
+    api.put(f"{SYSTEM}/configmaps/injector-identity-request", {"data": {"csr.pem": asked}})
+    planted = make_root(datetime.now(UTC), timedelta(days=365)).certificate.pem.decode()
+    published = api.objects[PUBLISHED]
+    api.put(PUBLISHED, published | {"data": published["data"] | {"roots.pem": roots + planted}})
+    await until(lambda: api.objects[PUBLISHED]["data"]["roots.pem"] == roots)
+    await asyncio.sleep(0.2)
+    assert made.issuer == issuer
+    assert all(planted not in said for said in made.told)
 
 
 async def test_given_roots_are_passed_on_as_long_as_they_are_good(

@@ -11,7 +11,6 @@ from injector.controller.objects import join
 from injector.controller.roots.acknowledgements import Heard, Trusts
 from injector.controller.roots.changes import change
 from injector.controller.roots.objects import (
-    CSR_KEY,
     Kept,
     Publication,
     Published,
@@ -20,7 +19,6 @@ from injector.controller.roots.objects import (
     published_config_map,
     read_kept,
     read_published,
-    read_request,
 )
 from injector.controller.roots.observe import behind, observe, publication
 from injector.controller.roots.plan import Policy, Step, plan
@@ -115,7 +113,7 @@ class World:
         wanted = self.published.record.issuer_wanted
         if due or wanted > self.answered:
             self.answered = wanted
-            self.request = read_request({"data": {CSR_KEY: issuer_request(new_key(), self.now).decode()}})
+            self.request = issuer_request(new_key(), self.now)
 
     def hear_of_issuer(self, replica: int) -> None:
         """A replica takes up the issuer that is published."""
