@@ -25,7 +25,7 @@ from injector.discovery.metrics import Reason
 from injector.discovery.wire import Malformed, read_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from injector.discovery.board import Board
     from injector.discovery.metrics import DiscoveryMetrics
@@ -220,11 +220,11 @@ class Watch:
     async def _take(self, request: pb.WatchRequest) -> None:
         match request.WhichOneof("message"):
             case "subscribe":
-                await self._in_chunks(request.subscribe.destinations, self._following.subscribe)
+                await self._subscriptions(request.subscribe.destinations, self._following.subscribe)
             case "unsubscribe":
-                await self._in_chunks(request.unsubscribe.destinations, self._following.unsubscribe)
+                await self._subscriptions(request.unsubscribe.destinations, self._following.unsubscribe)
             case "acknowledge":
-                self._acknowledge(request.acknowledge)
+                await self._in_chunks(request.acknowledge.versions, self._acknowledge)
             case "trust":
                 _checked(check_trust, request.trust)
                 self.proxy.trust = request.trust
@@ -233,19 +233,25 @@ class Watch:
             case None:
                 pass  # a member of the oneof that a newer proxy knows
 
-    async def _in_chunks(self, addresses: Sequence[pb.Address], work: Callable[[list[Destination]], None]) -> None:
-        if len(addresses) > MOST_IN_SUBSCRIBE:
-            message = f"expected at most {MOST_IN_SUBSCRIBE} destinations in a message, got {len(addresses)}"
+    async def _subscriptions(self, addresses: Sequence[pb.Address], work: Callable[[list[Destination]], None]) -> None:
+        def each(chunk: Sequence[pb.Address]) -> None:
+            work([_checked(read_address, address) for address in chunk])
+
+        await self._in_chunks(addresses, each)
+
+    async def _in_chunks(self, named: Sequence[M], work: Callable[[Sequence[M]], None]) -> None:
+        """Do the work on what a message names, some at a time, each of them a turn."""
+        if len(named) > MOST_IN_SUBSCRIBE:
+            message = f"expected at most {MOST_IN_SUBSCRIBE} destinations in a message, got {len(named)}"
             raise Refused(_INVALID, Reason.MALFORMED, message)
-        for start in range(0, len(addresses), CHUNK):
+        for start in range(0, len(named), CHUNK):
             while self._following.owes_much:
                 self._room.clear()
                 await self._room.wait()
-            chunk = addresses[start : start + CHUNK]
-            await self._shared.turns.run(self._namespace, partial(_each, chunk, work))
+            await self._shared.turns.run(self._namespace, partial(work, named[start : start + CHUNK]))
 
-    def _acknowledge(self, acknowledge: pb.Acknowledge) -> None:
-        for entry in acknowledge.versions:
+    def _acknowledge(self, versions: Sequence[pb.Acknowledge.Version]) -> None:
+        for entry in versions:
             self._following.acknowledge(_checked(read_address, entry.address), entry.version)
 
 
@@ -254,10 +260,6 @@ def _parse(data: bytes) -> pb.WatchRequest:
         return pb.WatchRequest.FromString(data)
     except DecodeError as error:
         raise Refused(_INVALID, Reason.MALFORMED, f"expected a WatchRequest, got {len(data)} bytes of else") from error
-
-
-def _each(addresses: Iterable[pb.Address], work: Callable[[list[Destination]], None]) -> None:
-    work([_checked(read_address, address) for address in addresses])
 
 
 def _checked(check: Callable[[M], T], message: M) -> T:

@@ -15,6 +15,7 @@ from injector.api import methods
 from injector.identity.limits import MOST_REVIEWS, Limits
 from injector.identity.refusals import Reason, Refused
 from injector.identity.requests import key_of
+from injector.pace import TokenBucket
 from injector.runtime.errors import StartupError
 from injector.runtime.tls import insist_on_tls_1_3
 
@@ -58,6 +59,10 @@ OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
 )
 
+LOGGED_PER_SECOND: Final = 10.0
+LOGGED_BURST: Final = 100.0
+"""Lines about refusals: all are counted, and whoever asks a thousand times a second does not write the log."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -76,6 +81,7 @@ class IdentityServer:
     ) -> None:
         insist_on_tls_1_3()
         self._reviewer = reviewer
+        self._logged = TokenBucket(LOGGED_PER_SECOND, LOGGED_BURST)
         self._signer = signer
         self._lifetime = lifetime
         self._turns = turns
@@ -128,7 +134,8 @@ class IdentityServer:
         except Refused as refused:
             self._metrics.refused(refused.reason)
             self._limits.refused(source, refused.reason, time.monotonic())
-            log.warning("refused", reason=refused.reason.value, peer=source, message=str(refused), **_who(bearer))
+            if self._logged.take(time.monotonic()):
+                log.warning("refused", reason=refused.reason.value, peer=source, message=str(refused), **_who(bearer))
             await context.abort(refused.code, str(refused))
         self._metrics.certified(time.monotonic() - began)
         log.info("certified", peer=source, until=leaf.not_after.isoformat(), **_who(bearer))

@@ -182,6 +182,7 @@ async def test_a_client_that_no_root_vouches_for_gets_no_connection(served: Serv
         pb.WatchRequest(hello=pb.Hello(namespace="shop", service_account="web")),
         pb.WatchRequest(trust=pb.Trust(roots=[bytes(32)] * 17)),
         pb.WatchRequest(acknowledge=pb.Acknowledge(versions=[pb.Acknowledge.Version(version=1)])),
+        pb.WatchRequest(acknowledge=pb.Acknowledge(versions=[pb.Acknowledge.Version(address=WEB, version=1)] * 1025)),
     ],
 )
 async def test_what_makes_no_sense_ends_the_stream(served: Served, request_: pb.WatchRequest) -> None:
