@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from injector.pki.certificates import Certificate
+
+
+MOST_IN_CHAIN: Final = 4
+"""Certificates of an issuer's chain, its own among them: proxies take five with the leaf before it (verify.rs), because
+a verifier tries each as the issuer of each."""
 
 
 def faults_of_roots(pem: bytes, now: datetime) -> list[str]:
@@ -30,7 +35,9 @@ def faults_of_issuer(chain: bytes, key: bytes, roots: bytes, now: datetime) -> l
     certificates, faults = read_bundle(chain), _of_key(key)
     if not certificates:
         return [*faults, "the issuer's certificate: expected PEM, got none"]
-    if not faults and not same_key(certificates[0].pem, key):
+    if len(certificates) > MOST_IN_CHAIN:
+        faults.append(f"the issuer's chain: expected at most {MOST_IN_CHAIN} certificates, got {len(certificates)}")
+    if read_key(key) is not None and not same_key(certificates[0].pem, key):
         faults.append("the issuer's key is not that of its certificate")
     for number, certificate in enumerate(certificates):
         what = _place(number)

@@ -53,6 +53,7 @@ NARROW = make("narrow", ROOT, depth=0)
         (ISSUER.pem, b"", ROOT.pem, "the issuer's key: expected an elliptic-curve key"),
         (ISSUER.pem, RSA_ROOT.key, ROOT.pem, "the issuer's key: expected an elliptic-curve key"),
         (ISSUER.pem, BELOW.key, ROOT.pem, "the issuer's key is not that of its certificate"),
+        bad(ISSUER, "the issuer's chain: expected at most 4 certificates, got 5", above=ROOT.pem * 4),
         bad(make("late", ROOT, end=NOW), "the issuer's certificate has expired at 2026-03-01 12:00 UTC"),
         bad(make("early", ROOT, begin=NOW + DAY), "is not valid before 2026-03-02 12:00 UTC"),
         bad(make("leaf", ROOT, ca=False), "expected a CA"),

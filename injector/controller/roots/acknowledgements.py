@@ -25,10 +25,11 @@ class Trusts:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What was heard: of pods' proxies by the pods' uid, and of the control plane's parts by `namespace/name`, None for
-    one that said nothing, with why. A part of the control plane is asked whether or not any pod is meshed."""
+    """What was heard: of proxies by the namespace that their certificates name and the uid that they say their pod has,
+    for nobody may speak for a pod of another namespace; of the control plane's parts by `namespace/name`, or why one
+    said nothing. A part of the control plane is asked whether or not any pod is meshed."""
 
-    proxies: Mapping[str, Trusts] = field(default_factory=dict)
+    proxies: Mapping[tuple[str, str], Trusts] = field(default_factory=dict)
     parts: Mapping[str, Trusts | str] = field(default_factory=dict)
 
 
@@ -45,7 +46,7 @@ def without_certificate(running: Mapping[str, str], heard: Heard, issuer: str) -
 def _behind(running: Mapping[str, str], heard: Heard, arrived: Callable[[Trusts], bool], reason: str) -> list[Laggard]:
     said: dict[str, Trusts | str] = dict(heard.parts)
     for uid, name in running.items():
-        said[name] = heard.proxies.get(uid, NO_STREAM)
+        said[name] = heard.proxies.get((name.partition("/")[0], uid), NO_STREAM)
     # Those who are connected and late come first: they say something about the rotation.
     late = [
         Laggard(name, reason) for name, trusts in said.items() if isinstance(trusts, Trusts) and not arrived(trusts)

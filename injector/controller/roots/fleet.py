@@ -61,7 +61,7 @@ class Fleet:
         fault = self._certificate.fault()
         own: Trusts | str = fault or _trusts(self._certificate.trust())
         parts: dict[str, Trusts | str] = {f"{self._namespace}/{self._name}": own}
-        proxies: dict[str, Trusts] = {}
+        proxies: dict[tuple[str, str], Trusts] = {}
         replicas = await self._replicas()
         if not fault:
             heard = await asyncio.gather(*(self._report(address) for address in replicas.values()))
@@ -111,10 +111,11 @@ def _trusts(trust: pb.Trust) -> Trusts:
     return Trusts(frozenset(root.hex() for root in trust.roots), trust.issuer.hex())
 
 
-def _both(proxies: dict[str, Trusts], proxy: pb.ReportResponse.Proxy) -> None:
+def _both(proxies: dict[tuple[str, str], Trusts], proxy: pb.ReportResponse.Proxy) -> None:
     """A proxy that has just changed over to another replica may be in two reports. Which is older cannot be told, so
     it counts for as far as both say it is."""
-    said, before = _trusts(proxy.trust), proxies.get(proxy.pod_uid)
+    who = (proxy.namespace, proxy.pod_uid)
+    said, before = _trusts(proxy.trust), proxies.get(who)
     if before is not None:
         said = Trusts(said.roots & before.roots, said.issuer if said.issuer == before.issuer else "")
-    proxies[proxy.pod_uid] = said
+    proxies[who] = said

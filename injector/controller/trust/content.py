@@ -35,7 +35,10 @@ class Copy:
 def read_copy(config_map: Object) -> Copy:
     """A namespace's ConfigMap."""
     labels = config_map["metadata"].get("labels") or {}
-    return Copy(config_map.get("data") or {}, labels.get(PART_LABEL) == PART)
+    data = config_map.get("data") or {}
+    # Others may have written a megabyte beside it.
+    ours = {key: data[key] for key in (ROOTS_KEY, MESH_KEY) if key in data}
+    return Copy(ours, labels.get(PART_LABEL) == PART)
 
 
 def mesh_json(

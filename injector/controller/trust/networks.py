@@ -16,6 +16,11 @@ ServiceCIDR objects (before 1.33): kubeadm's default is a /12, of which a /16 is
 bits (kube-apiserver --service-cluster-ip-range), commonly 16."""
 
 
+WIDEST_PREFIX = {4: 8, 6: 32}
+"""A node's own range is a part of the cluster's, and no cluster has more than a /8: a wider one is a mistake, or the
+word of a node that wants everybody to be in the cluster (the policies `cluster-…` let in who is)."""
+
+
 def networks(pod_ranges: Iterable[str], service_ranges: Iterable[str], services: Iterable[str]) -> list[str]:
     """Pod ranges of the nodes and the Service ranges, merged where they touch, in order. `services` are addresses of
     Services, round which the range is guessed for a family that `service_ranges` does not have."""
@@ -33,11 +38,13 @@ def networks(pod_ranges: Iterable[str], service_ranges: Iterable[str], services:
 
 
 def _read(ranges: Iterable[str]) -> list[Network]:
-    """The ranges that are some: what a node's object says is for Kubernetes to judge, not for us to die of."""
+    """The ranges that make sense: what a node's object says is for Kubernetes to judge, not for us to die of."""
     found: list[Network] = []
     for text in ranges:
         try:
-            found.append(ip_network(text, strict=False))
+            network = ip_network(text, strict=False)
         except ValueError:
             continue
+        if network.prefixlen >= WIDEST_PREFIX[network.version]:
+            found.append(network)
     return found

@@ -87,8 +87,8 @@ async def test_reports_of_all_replicas_are_one(kube: KubeClient, api: FakeApi, p
     fleet = Fleet(kube, "injector-system", "cluster.local", certificate, "me")
     heard = await fleet.hear()
     assert heard.proxies == {
-        "u1": Trusts(frozenset({R1.hex()}), ISSUER.hex()),
-        "u2": Trusts(frozenset({R1.hex(), R2.hex()}), OTHER.hex()),
+        ("shop", "u1"): Trusts(frozenset({R1.hex()}), ISSUER.hex()),
+        ("shop", "u2"): Trusts(frozenset({R1.hex(), R2.hex()}), OTHER.hex()),
     }
     assert heard.parts == {
         "injector-system/me": OWN,
@@ -105,7 +105,7 @@ async def test_a_proxy_in_two_reports_counts_for_what_both_say(
     replica(api, "d-1", "127.0.0.1")
     parts.append(pb.ReportResponse(proxies=[proxy("u1", [R1, R2], ISSUER), proxy("u1", [R1], OTHER)]))
     heard = await Fleet(kube, "injector-system", "cluster.local", Certificate(), "me").hear()
-    assert heard.proxies == {"u1": Trusts(frozenset({R1.hex()}), "")}
+    assert heard.proxies == {("shop", "u1"): Trusts(frozenset({R1.hex()}), "")}
     assert heard.parts["injector-system/d-1"] == "does not say what it accepts"
 
 

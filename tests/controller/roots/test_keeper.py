@@ -76,7 +76,7 @@ class World:
         self.api.put(ROTATION, {"data": {"request.json": said}})
 
     def says(self, **trusts: Trusts) -> None:
-        self.heard = Heard(trusts)
+        self.heard = Heard({("shop", uid): said for uid, said in trusts.items()})
 
     @property
     def state(self) -> dict[str, Any]:
@@ -312,9 +312,9 @@ async def test_expiries_and_the_rotation_are_metrics(made: World, census: Census
     assert expiries().keys() == {"issuer", "current-root"}
     census.put_pod(("shop", "web"), Member("u1", running=True))
     made.command("root", "one")
-    await until(lambda: metrics._laggards._value.get() == 1)
+    await until(lambda: metrics._rotation.labels("roots")._value.get() == 1)
+    assert metrics._laggards._value.get() == 1
     assert expiries().keys() == {"issuer", "current-root", "next-root"}
-    assert metrics._rotation.labels("roots")._value.get() == 1
     assert metrics._rotation_since._value.get() > 0
     metrics.stood_down()
     assert metrics._laggards._value.get() == 0

@@ -120,7 +120,12 @@ def test_a_rotation_by_age_does_not_take_up_an_old_command() -> None:
 def test_who_is_behind_and_why() -> None:
     running = {"u1": "shop/a", "u2": "shop/b", "u3": "shop/c"}
     heard = Heard(
-        {"u1": Trusts(frozenset({"new"}), "i"), "u2": Trusts(frozenset({"old"}), "i"), "gone": Trusts(frozenset(), "")},
+        {
+            ("shop", "u1"): Trusts(frozenset({"new"}), "i"),
+            ("shop", "u2"): Trusts(frozenset({"old"}), "i"),
+            ("shop", "gone"): Trusts(frozenset(), ""),
+            ("bank", "u3"): Trusts(frozenset({"new"}), "i"),  # somebody who speaks for another namespace's pod
+        },
         {"injector-system/d": Trusts(frozenset({"new"}), "j"), "injector-system/e": "cannot be asked: UNAVAILABLE"},
     )
     assert [(late.pod, late.why) for late in without_root(running, heard, "new")] == [

@@ -156,7 +156,7 @@ class World:
         """The pods are asked; what they say is old as soon as it is said."""
         self.heard = Heard(
             {
-                uid: Trusts(frozenset(root.id for root in pod.roots), pod.issuer.id if pod.issuer else "")
+                ("shop", uid): Trusts(frozenset(root.id for root in pod.roots), pod.issuer.id if pod.issuer else "")
                 for uid, pod in self.running.items()
             }
         )
