@@ -13,10 +13,10 @@ from injector.controller import objects, rotation
 from injector.controller.objects import AUTHORITY_SECRET, CONFIGURATION, FIELD_MANAGER, REREAD_SECONDS, SERVING_SECRET
 from injector.controller.observe import observe, trusted
 from injector.controller.rotation import State, Step
-from injector.kube.errors import Conflict, KubeError
 from injector.kube.informer import Informer, Selection
+from injector.kube.reconcile import after_step, reconcile, store
 from injector.kube.resources import MUTATING_WEBHOOK_CONFIGURATIONS, NAMESPACES, SECRETS
-from injector.pace import Backoff, TokenBucket
+from injector.pace import TokenBucket
 from injector.pki import issue, make_authority
 
 if TYPE_CHECKING:
@@ -25,13 +25,11 @@ if TYPE_CHECKING:
     from injector.controller.metrics import ControllerMetrics
     from injector.controller.objects import Authorities, Configuration, ServingPair
     from injector.controller.rotation import Policy
-    from injector.kube.client import KubeClient, Object
+    from injector.kube.client import KubeClient
     from injector.pki import Certificate, Pair
 
 # However sure the plan is that nothing is due, it looks again after this long: missed news is repaired within a minute.
 LONGEST_SLEEP_SECONDS = 30.0
-# After a step the watch tells of its effect, usually within milliseconds; the plan must not run ahead of that for long.
-AFTER_STEP_SECONDS = 1.0
 # A caBundle that somebody else keeps changing back is put right five times at once, then twice a minute, and reported.
 REPAIRS_PER_SECOND = 2 / 60
 REPAIRS_BURST = 5.0
@@ -92,26 +90,7 @@ class Certificates:
                 group.create_task(informer.run())
             for informer in informers:
                 await informer.wait_synced()
-            await self._keep()
-
-    async def _keep(self) -> None:
-        backoff = Backoff(base=0.5, cap=15.0)
-        while True:
-            self._changed.clear()
-            try:
-                pause = await self._advance()
-                backoff.reset()
-            except Conflict as error:
-                log.info("an object changed meanwhile; observing again", error=str(error))
-                pause = AFTER_STEP_SECONDS
-            except KubeError as error:
-                log.warning("a step failed", error=str(error))
-                pause = backoff.next_delay()
-            try:
-                async with asyncio.timeout(pause):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
+            await reconcile(self._advance, self._changed)
 
     async def _advance(self) -> float:
         """One step if one is due; how long to sleep if nothing changes."""
@@ -138,7 +117,7 @@ class Certificates:
         await self._take(plan.step, state, now)
         self._metrics.stepped(plan.step)
         log.info("step taken", step=plan.step.value)
-        return AFTER_STEP_SECONDS
+        return after_step()
 
     def _contested(self, configuration: Configuration | None) -> float:
         """How long to leave caBundle alone because somebody keeps changing it; 0 to go on."""
@@ -184,20 +163,20 @@ class Certificates:
     ) -> None:
         known = self._authorities.items.get((self._namespace, AUTHORITY_SECRET))
         version = known.version if known else ""
-        await self._store(objects.authority_secret(current, following, previous, version))
+        await store(
+            self._kube, SECRETS, objects.authority_secret(current, following, previous, version), self._namespace
+        )
 
     async def _issue(self, now: datetime) -> None:
         authority = self._signing()
         leaf = issue(authority, self._policy.names, now, self._policy.leaf_lifetime)
         known = self._serving.items.get((self._namespace, SERVING_SECRET))
-        await self._store(objects.serving_secret(leaf, authority.certificate, known.version if known else ""))
-
-    async def _store(self, secret: Object) -> None:
-        """Write exactly over what was observed: `Conflict` if it has changed, or appeared, since."""
-        if "resourceVersion" in secret["metadata"]:
-            await self._kube.replace(SECRETS, secret, namespace=self._namespace)
-        else:
-            await self._kube.create(SECRETS, secret, namespace=self._namespace)
+        await store(
+            self._kube,
+            SECRETS,
+            objects.serving_secret(leaf, authority.certificate, known.version if known else ""),
+            self._namespace,
+        )
 
     async def _publish(self, bundle: tuple[Certificate, ...]) -> None:
         configuration = self._configuration.items[("", CONFIGURATION)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,20 +10,18 @@ import structlog
 from injector.identity import objects
 from injector.identity.objects import REQUEST_SECRET, Asked
 from injector.identity.plan import Step, plan
-from injector.kube.errors import Conflict, KubeError, NotFound
+from injector.kube.errors import NotFound
+from injector.kube.reconcile import after_step, reconcile, store
 from injector.kube.resources import SECRETS
-from injector.pace import Backoff
 from injector.pki import issuer_request, new_key
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from injector.identity.issuer import Issuer
-    from injector.kube.client import KubeClient, Object
-    from injector.kube.resources import Resource
+    from injector.kube.client import KubeClient
 
-# After a step the watch tells of its effect, usually within milliseconds; the plan must not run ahead of that for long.
-AFTER_STEP_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -49,26 +46,7 @@ class Keeper:
     async def run(self) -> None:
         """Until cancelled."""
         await self._issuer.wait_synced()
-        await self._keep()
-
-    async def _keep(self) -> None:
-        backoff = Backoff(base=0.5, cap=15.0)
-        while True:
-            self._changed.clear()
-            try:
-                pause = await self._advance()
-                backoff.reset()
-            except Conflict as error:
-                log.info("an object changed meanwhile; observing again", error=str(error))
-                pause = AFTER_STEP_SECONDS
-            except KubeError as error:
-                log.warning("a step failed", error=str(error))
-                pause = backoff.next_delay()
-            try:
-                async with asyncio.timeout(pause):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
+        await reconcile(self._advance, self._changed)
 
     async def _advance(self) -> float:
         """One step if one is due; how long to sleep if nothing changes."""
@@ -79,7 +57,7 @@ class Keeper:
             return max(0.0, (found.again - now).total_seconds())
         await self._take(found.step, asked, now)
         log.info("step taken", step=found.step.value)
-        return AFTER_STEP_SECONDS
+        return after_step()
 
     async def _asked(self) -> Asked:
         try:
@@ -95,18 +73,13 @@ class Keeper:
                 made = objects.secret(
                     kept, chain=kept.chain, key=kept.key, next_key=new_key(), generation=public.wanted
                 )
-                await self._store(SECRETS, made)
+                await store(self._kube, SECRETS, made, self._namespace)
             case Step.ASK:
-                await self._store(SECRETS, objects.request(asked, issuer_request(kept.next_key, now)))
+                await store(
+                    self._kube, SECRETS, objects.request(asked, issuer_request(kept.next_key, now)), self._namespace
+                )
             case Step.ADOPT:
                 adopted = objects.secret(
                     kept, chain=public.issuer, key=kept.next_key, next_key=b"", generation=kept.generation
                 )
-                await self._store(SECRETS, adopted)
-
-    async def _store(self, kind: Resource, body: Object) -> None:
-        """Write exactly over what was observed: `Conflict` if it has changed, or appeared, since."""
-        if "resourceVersion" in body["metadata"]:
-            await self._kube.replace(kind, body, namespace=self._namespace)
-        else:
-            await self._kube.create(kind, body, namespace=self._namespace)
+                await store(self._kube, SECRETS, adopted, self._namespace)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from injector.controller import certificates as certificates_module
 from injector.controller import objects
 from injector.controller.certificates import Certificates
 from injector.controller.metrics import ControllerMetrics
 from injector.controller.objects import AUTHORITY_SECRET, SERVING_SECRET, serving_names
 from injector.controller.rotation import Policy
+from injector.kube import reconcile as reconcile_module
 from injector.pki import read_bundle
 from tests.kube.fake import status, until
 
@@ -125,7 +125,7 @@ async def test_failing_requests_are_tried_again(api: FakeApi) -> None:
 async def test_who_fights_over_the_bundle_is_reported_and_not_fought_for_ever(
     api: FakeApi, metrics: ControllerMetrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(certificates_module, "AFTER_STEP_SECONDS", 0.05)
+    monkeypatch.setattr(reconcile_module, "AFTER_STEP_SECONDS", 0.05)
     theirs = base64.b64encode(b"theirs").decode()
     fields = [{"manager": "gitops", "fieldsV1": {"f:webhooks": {"f:clientConfig": {"f:caBundle": {}}}}}]
     for _ in range(40):

@@ -15,10 +15,9 @@ from injector.controller.roots.changes import change
 from injector.controller.roots.objects import Kept, Publication, Published, Seen
 from injector.controller.roots.observe import awaits_certificates, behind, observe, publication, roles
 from injector.controller.roots.plan import bundle, plan
-from injector.kube.errors import Conflict, KubeError
 from injector.kube.informer import Informer, Selection
+from injector.kube.reconcile import after_step, reconcile, store
 from injector.kube.resources import CONFIG_MAPS, SECRETS
-from injector.pace import Backoff
 from injector.pki import RequestError, faults_of_roots, read_bundle
 
 if TYPE_CHECKING:
@@ -28,13 +27,11 @@ if TYPE_CHECKING:
     from injector.controller.metrics import ControllerMetrics
     from injector.controller.roots.acknowledgements import Heard
     from injector.controller.roots.plan import Policy, State, Step
-    from injector.kube.client import KubeClient, Object
+    from injector.kube.client import KubeClient
     from injector.kube.resources import Resource
 
 # However sure the plan is that nothing is due, it looks again after this long.
 LONGEST_SLEEP_SECONDS = 30.0
-# After a step the watch tells of its effect, usually within milliseconds; the plan must not run ahead of that for long.
-AFTER_STEP_SECONDS = 1.0
 # While a rotation runs, the proxies are asked this often how far they are; a report of 10,000 is some 2.5 MB.
 ASK_SECONDS = 3.0
 
@@ -118,26 +115,7 @@ class Roots:
                 await informer.wait_synced()
             # Before all pods were seen, nobody is known to be behind, and nothing may go on because of that.
             await self._census.synced.wait()
-            await self._keep()
-
-    async def _keep(self) -> None:
-        backoff = Backoff(base=0.5, cap=15.0)
-        while True:
-            self._changed.clear()
-            try:
-                pause = await (self._pass_on() if self._given else self._advance())
-                backoff.reset()
-            except Conflict as error:
-                log.info("an object changed meanwhile; observing again", error=str(error))
-                pause = AFTER_STEP_SECONDS
-            except KubeError as error:
-                log.warning("a step failed", error=str(error))
-                pause = backoff.next_delay()
-            try:
-                async with asyncio.timeout(pause):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
+            await reconcile(self._pass_on if self._given else self._advance, self._changed)
 
     async def _pass_on(self) -> float:
         """The user's own roots, as long as they are good; else those that were published before stay."""
@@ -183,9 +161,9 @@ class Roots:
         planned = plan(state, self._policy, now)
         if planned.step is not None:
             await self._take(planned.step, seen, state, known, now)
-            return AFTER_STEP_SECONDS
+            return after_step()
         if await self._publish(publication(state, seen.published.chain, known), seen.published):
-            return AFTER_STEP_SECONDS
+            return after_step()
         if known.running is not None:
             return ASK_SECONDS
         left = LONGEST_SLEEP_SECONDS if planned.again is None else (planned.again - now).total_seconds()
@@ -209,7 +187,7 @@ class Roots:
             self._refused = seen.request
             return
         if isinstance(written, Kept):
-            await self._store(SECRETS, objects.kept_secret(written))
+            await store(self._kube, SECRETS, objects.kept_secret(written), self._namespace)
         else:
             await self._publish(written, seen.published)
         self._metrics.root_stepped(step)
@@ -220,12 +198,5 @@ class Roots:
         data = publication.data()
         if data == published.data:
             return False
-        await self._store(CONFIG_MAPS, objects.published_config_map(data, published.version))
+        await store(self._kube, CONFIG_MAPS, objects.published_config_map(data, published.version), self._namespace)
         return True
-
-    async def _store(self, resource: Resource, item: Object) -> None:
-        """Write exactly over what was observed: `Conflict` if it has changed, or appeared, since."""
-        if "resourceVersion" in item["metadata"]:
-            await self._kube.replace(resource, item, namespace=self._namespace)
-        else:
-            await self._kube.create(resource, item, namespace=self._namespace)

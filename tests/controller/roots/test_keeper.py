@@ -21,6 +21,7 @@ from injector.controller.roots.acknowledgements import Heard, Trusts
 from injector.controller.roots.keeper import Roots
 from injector.controller.roots.plan import Policy
 from injector.inject.model import Namespace
+from injector.kube import reconcile as reconcile_module
 from injector.pki import issuer_request, make_root, new_key, read_bundle, signed_by
 from tests.kube.fake import until
 
@@ -125,7 +126,7 @@ async def start(
     kube: KubeClient, world: World, census: Census, metrics: ControllerMetrics, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Any]:
     monkeypatch.setattr(keeper_module, "ASK_SECONDS", 0.02)
-    monkeypatch.setattr(keeper_module, "AFTER_STEP_SECONDS", 0.02)
+    monkeypatch.setattr(reconcile_module, "AFTER_STEP_SECONDS", 0.02)
     tasks = []
 
     def run(*, given: bool = False, policy: Policy = POLICY) -> asyncio.Task[None]:
