@@ -1,9 +1,10 @@
 """Two meshed pods: what is on the cable between them, who is let in, and what a stranger gets."""
 
+import resource
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -120,6 +121,18 @@ def answers(client: Pod, address: str, port: int) -> bool:
             return exchange(stream, b"hello") == b"hello"
     except (ConnectionResetError, BrokenPipeError):
         return False
+
+
+def test_strangers_who_say_nothing_keep_nobody_out(client: Pod, server: Pod) -> None:
+    """They may have 1,024 seats, and the oldest of them gives one up to whoever comes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(4096, hard)), hard))
+    with mesh(client, server) as (_, theirs), server.echo(port=8080), ExitStack() as strangers:
+        for _ in range(1100):
+            strangers.enter_context(client.connect(server.v4, 4143))
+        assert answers(client, server.v4, 8080)
+        theirs.wait_metric(1100 + 1 - 1024, "tls_handshake_failures_total", direction="inbound", reason="crowded")
+        assert theirs.metric("tls_handshakes_total", direction="inbound") == 1
 
 
 def test_another_identity_gets_no_bytes(client: Pod, server: Pod) -> None:
