@@ -180,6 +180,37 @@ async fn without_a_controller_what_is_known_stays_and_a_new_one_is_asked_for_all
 }
 
 #[tokio::test]
+async fn an_address_inside_that_the_controller_has_not_seen_yet_is_asked_for_again() {
+    let authority = Authority::new();
+    let mut controller = Controller::start(&authority).await;
+    let rig = Rig::start(&authority, controller.at);
+    let (mut session, _) = controller.session().await;
+    let seen_late = async {
+        session.hears_subscribe().await;
+        session.says_of(at(1), 1, State::NotOurs(NotOurs {})).await;
+        assert_eq!(session.hears_acknowledge().await, [(at(1), 1)]);
+        sleep(Duration::from_millis(200)).await;
+        session.says_of(at(1), 2, all(&[1])).await;
+        assert_eq!(session.hears_acknowledge().await, [(at(1), 2)]);
+    };
+    let later = async {
+        sleep(Duration::from_millis(100)).await; // a second connection, which finds an answer
+        rig.resolve(at(1)).await
+    };
+    let (first, second, ()) = tokio::join!(rig.resolve(at(1)), later, seen_late);
+    assert!(matches!(first, Decision::Known(Known::Group(_))), "{first:?}");
+    assert!(matches!(second, Decision::Known(Known::Group(_))), "{second:?}");
+    let asked = Instant::now();
+    let answered = async {
+        session.hears_subscribe().await;
+        session.says_of(at(2), 1, State::NotOurs(NotOurs {})).await;
+    };
+    let (outside, ()) = tokio::join!(soon(rig.directory.resolve(at(2), false)), answered);
+    assert!(matches!(outside, Decision::Known(Known::NotOurs)));
+    assert!(asked.elapsed() < Duration::from_secs(1), "outside nothing is doubted");
+}
+
+#[tokio::test]
 async fn nobody_else_is_believed() {
     let authority = Authority::new();
     let mut impostor = Controller::start(&Authority::new()).await;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::known::Known;
 use super::table::{Counts, Look, Stream, Table};
@@ -17,6 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long it waits where something is remembered from before, which will do if nothing better comes.
 const PATIENCE_REMEMBERED: Duration = Duration::from_millis(500);
+
+/// How old a destination inside the cluster's networks must be before "not ours" is believed of it. It may be a pod that
+/// the controller's watches have not shown it yet, while its client has learned the address elsewhere; and a connection
+/// that begins as plain bytes ends as plain bytes. Watches are behind by tens of milliseconds.
+const DOUBT: Duration = Duration::from_secs(1);
 
 /// Everything that is known of destinations; shared by all workers and the client that keeps it fresh.
 #[derive(Debug)]
@@ -46,6 +51,25 @@ impl Directory {
         if is_never_ours(destination.ip()) {
             return Decision::Known(Known::NotOurs);
         }
+        match self.ask(destination, inside).await {
+            Decision::Known(Known::NotOurs) if inside => self.doubt(destination).await,
+            decision => decision,
+        }
+    }
+
+    /// Asks once more what is said of a destination that would not be ours, if it is still a new one.
+    async fn doubt(&self, destination: SocketAddr) -> Decision {
+        let believed = {
+            let table = self.table();
+            table.since(destination).filter(|_| table.stream() == Stream::Open).map(|since| since + DOUBT)
+        };
+        if let Some(believed) = believed {
+            sleep_until(believed).await;
+        }
+        Decision::Known(self.table().known(destination).unwrap_or(Known::NotOurs))
+    }
+
+    async fn ask(&self, destination: SocketAddr, inside: bool) -> Decision {
         let (look, stream, news) = {
             let mut table = self.table();
             let look = table.look(destination, Instant::now());

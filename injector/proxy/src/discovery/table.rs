@@ -94,6 +94,8 @@ struct Entry {
     stale: bool,
     follow: Follow,
     told: Told,
+    /// Since when it is in the table.
+    since: Instant,
     used: Instant,
     /// Nothing is ever sent on it: who waits hears of the answer by the sender's end.
     waiting: Option<watch::Sender<()>>,
@@ -178,6 +180,11 @@ impl Table {
     /// What is known of it, fresh or not.
     pub fn known(&self, at: SocketAddr) -> Option<Known> {
         self.entries.get(&at)?.known.clone()
+    }
+
+    /// Since when it is thought of at all.
+    pub fn since(&self, at: SocketAddr) -> Option<Instant> {
+        self.entries.get(&at).map(|entry| entry.since)
     }
 
     /// How the stream stands.
@@ -412,7 +419,7 @@ impl Table {
 
 impl Entry {
     fn new(used: Instant) -> Self {
-        Self { known: None, stale: false, follow: Follow::No, told: Told::No, used, waiting: None }
+        Self { known: None, stale: false, follow: Follow::No, told: Told::No, since: used, used, waiting: None }
     }
 
     fn remembered(known: Known, used: Instant) -> Self {
