@@ -101,6 +101,7 @@ def test_no_pod_starts_without_a_sidecar_and_nobody_else_notices(
                 died = time.monotonic()
                 outside, refusal = elsewhere(plain, meshed, until=died + OUTAGE_SECONDS)
             rose = time.monotonic()
+        nudge(api, meshed)
         with step(f"{REPLICAS} pods of the second version"):
             api.wait("Deployment", "web", meshed.name, _done, seconds=ROLLOUT_SECONDS, what="rolled out")
 
@@ -118,6 +119,14 @@ def test_no_pod_starts_without_a_sidecar_and_nobody_else_notices(
         api.delete("Deployment", "web", meshed.name)
         for pod in api.list("Pod", meshed.name):
             api.wait_gone("Pod", pod["metadata"]["name"], meshed.name, seconds=END_SECONDS)
+
+
+def nudge(api: Api, meshed: Sandbox) -> None:
+    """Have the ReplicaSets looked at now: their controller doubles its pause with each refused pod, to many minutes,
+    and any change to them ends it. What is to be shown here is that their pods come, not how long Kubernetes pauses."""
+    for found in api.list("ReplicaSet", meshed.name):
+        change = {"metadata": {"annotations": {"injector.mesh-tests/nudged": "yes"}}}
+        api.patch("ReplicaSet", found["metadata"]["name"], change, meshed.name)
 
 
 def elsewhere(plain: Sandbox, meshed: Sandbox, *, until: float) -> tuple[list[float], str]:
