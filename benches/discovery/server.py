@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import time
 from pathlib import Path
 
-import grpc
 import uvloop
 
 from injector.api import mesh_pb2 as pb
@@ -16,6 +16,7 @@ from injector.kube.client import connect
 from injector.runtime import logs
 from injector.runtime.lifecycle import Lifecycle, raise_descriptor_limit
 from injector.runtime.listener import bind
+from injector.runtime.renewed import Material
 
 
 class FromFiles:
@@ -28,9 +29,6 @@ class FromFiles:
     def fault(self) -> None:
         """None: there is one."""
 
-    async def wait(self) -> None:
-        """There is one."""
-
     def trust(self) -> pb.Trust:
         """Nobody asks."""
         return pb.Trust()
@@ -38,12 +36,14 @@ class FromFiles:
     def wish(self, issuer: bytes) -> None:
         """There is no other."""
 
-    def server_credentials(self) -> grpc.ServerCredentials:
-        """TLS that demands a client's certificate."""
+    async def material(self, other_than: Material | None) -> Material:
+        """Always the same."""
+        if other_than is not None:
+            await asyncio.Event().wait()
         key, chain, roots = (
             self._directory.joinpath(name).read_bytes() for name in ("key.pem", "chain.pem", "roots.pem")
         )
-        return grpc.ssl_server_credentials([(key, chain)], roots, require_client_auth=True)
+        return Material(key, chain, roots)
 
 
 async def serve(config: DiscoveryConfig, certificates: Path) -> None:

@@ -14,6 +14,7 @@ class Reason(StrEnum):
     """Why a stream was refused or ended by us, or a destination not followed; the label of the metric."""
 
     NO_IDENTITY = "no-identity"
+    CERTIFICATE_EXPIRED = "certificate-expired"
     NO_HELLO = "no-hello"
     HELLO_TOO_LATE = "hello-too-late"
     WRONG_IDENTITY = "wrong-identity"

@@ -32,10 +32,9 @@ from injector.runtime.settings import read_installation
 from injector.runtime.turns import Turns
 
 if TYPE_CHECKING:
-    import grpc
-
     from injector.discovery.config import DiscoveryConfig
     from injector.kube.client import KubeClient
+    from injector.runtime.renewed import Material
 
 ACCOUNT = "injector-discovery"
 """Our ServiceAccount: proxies accept no other at the other end."""
@@ -66,17 +65,14 @@ class Certificate(Protocol):
     def fault(self) -> str | None:
         """Why there is none that can be served with, a sentence; None where there is one."""
 
-    async def wait(self) -> None:
-        """Return once there is one."""
-
     def trust(self) -> pb.Trust:
         """The same, as a rotation has to know it."""
 
     def wish(self, issuer: bytes) -> None:
         """A certificate of the issuer with this fingerprint is wanted (b"": no wish)."""
 
-    def server_credentials(self) -> grpc.ServerCredentials:
-        """Credentials that always serve the newest, and demand one of the client."""
+    async def material(self, other_than: Material | None) -> Material:
+        """What to serve with, as soon as there is something other than this."""
 
 
 async def serve(config: DiscoveryConfig) -> None:
@@ -130,7 +126,7 @@ class Discovery:
             synced=self._synced,
             logged=TokenBucket(LOGGED_PER_SECOND, LOGGED_BURST),
         )
-        self._server = DiscoveryServer(shared, config.system_namespace)
+        self._server = DiscoveryServer(shared, config.system_namespace, config.host, config.port)
         self._cluster = Cluster(
             kube,
             config.system_namespace,
@@ -152,11 +148,13 @@ class Discovery:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECTOR_THRESHOLDS)
-        await self._certificate.wait()
-        port = self._server.bind(self._config.host, self._config.port, self._certificate.server_credentials())
-        await self._server.start()
-        self._serving = True
-        log.info("serving", port=port)
+        material = None
+        while True:
+            material = await self._certificate.material(material)
+            port = await self._server.serve(material)
+            if not self._serving:
+                log.info("serving", port=port)
+            self._serving = True
 
     async def drain(self) -> None:
         """Say that we are going, go on while the word spreads, then end the streams one by one."""

@@ -43,11 +43,19 @@ _REQUEST: Final = {
 
 
 class Refused(Exception):  # noqa: N818 - an answer, and read as such in an except clause
-    """No certificate. `str()` is a sentence for whoever asked: what was expected and what came, never the token."""
+    """No certificate. `str()` is a sentence for whoever asked: what was expected and what came, never the token.
+    `cause` is for our own log: what the API server said."""
 
-    def __init__(self, reason: Reason, message: str) -> None:
+    def __init__(self, reason: Reason, message: str, cause: str = "") -> None:
         super().__init__(message)
         self.reason = reason
+        self._cause = cause
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """For the log line, beside the sentence."""
+        facts = {"reason": self.reason.value}
+        return facts | {"cause": self._cause} if self._cause else facts
 
     @property
     def code(self) -> StatusCode:

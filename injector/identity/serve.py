@@ -72,6 +72,8 @@ class Identity:
         me = SpiffeId(installation.trust_domain, config.system_namespace, SERVICE)
         self._certificate = ServingCertificate(me, config.certificate_lifetime)
         self._server = IdentityServer(
+            config.host,
+            config.port,
             TokenReviewer(kube, installation.trust_domain),
             lambda: self._issuer.signer,
             config.certificate_lifetime,
@@ -115,11 +117,11 @@ class Identity:
             signer = self._issuer.signer
             if signer is not None and self._certificate.renew(signer, _now()):
                 log.info("serving certificate made", issuer=signer.certificate.id)
-            if signer is not None and not self._serving:
-                port = self._server.bind(self._config.host, self._config.port, self._certificate.credentials())
-                await self._server.start()
+            if self._certificate.material is not None:
+                port = await self._server.serve(self._certificate.material)
+                if not self._serving:
+                    log.info("serving", port=port)
                 self._serving = True
-                log.info("serving", port=port)
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._changed.wait()

@@ -16,16 +16,16 @@ from injector.identity.limits import MOST_REVIEWS, Limits
 from injector.identity.refusals import Reason, Refused
 from injector.identity.requests import key_of
 from injector.pace import TokenBucket
-from injector.runtime.errors import StartupError
-from injector.runtime.tls import insist_on_tls_1_3
+from injector.runtime.renewed import RenewedServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime, timedelta
 
     from injector.identity.metrics import IdentityMetrics
     from injector.identity.tokens import Bearer, TokenReviewer
     from injector.pki import Leaf, Signer
+    from injector.runtime.renewed import Material
     from injector.runtime.turns import Turns
 
     Context = aio.ServicerContext[pb.CertifyRequest, pb.CertifyResponse]
@@ -35,7 +35,8 @@ KIB: Final = 1024
 SECOND: Final = 1000
 
 MOST_CONNECTIONS: Final = 1_000
-"""`RATE` is 100 calls a second and a call takes milliseconds, so 1,000 that are open are ten seconds' worth."""
+"""`RATE` is 100 calls a second and a call takes milliseconds, so 1,000 that are open are ten seconds' worth. They take
+20 KB each until they have shaken hands; a server that is being exchanged has its own 1,000."""
 
 OPTIONS: Final = (
     # A request of 4 KiB, a token of at most 8, and what stands round them.
@@ -55,13 +56,14 @@ OPTIONS: Final = (
     ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
     ("grpc.keepalive_time_ms", 20 * SECOND),
     ("grpc.keepalive_timeout_ms", 10 * SECOND),
-    # Two processes on one port would share its connections, one of them without anybody's knowledge.
-    ("grpc.so_reuseport", 0),
 )
 
 LOGGED_PER_SECOND: Final = 10.0
 LOGGED_BURST: Final = 100.0
 """Lines about refusals: all are counted, and whoever asks a thousand times a second does not write the log."""
+
+EXCHANGE_SECONDS: Final = 10.0
+"""For calls in progress when our certificate changes: a proxy waits no longer for its answer."""
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +74,8 @@ class IdentityServer:
 
     def __init__(
         self,
+        host: str,
+        port: int,
         reviewer: TokenReviewer,
         signer: Callable[[], Signer | None],
         lifetime: timedelta,
@@ -79,7 +83,6 @@ class IdentityServer:
         metrics: IdentityMetrics,
         now: Callable[[], datetime],
     ) -> None:
-        insist_on_tls_1_3()
         self._reviewer = reviewer
         self._logged = TokenBucket(LOGGED_PER_SECOND, LOGGED_BURST)
         self._signer = signer
@@ -89,31 +92,27 @@ class IdentityServer:
         self._now = now
         self._limits = Limits()
         self._reviews = asyncio.Semaphore(MOST_REVIEWS)
-        self._server = aio.server(options=OPTIONS)
+        self._server = RenewedServer(host, port, OPTIONS, lambda: self, EXCHANGE_SECONDS)
+
+    async def serve(self, material: Material) -> int:
+        """Serve with this from now on (nothing to do where that is so already); the port."""
+        return await self._server.serve(material)
+
+    async def stop(self, seconds: float) -> None:
+        """Take no more calls, and give those in progress this long."""
+        await self._server.stop(seconds)
+
+    def handlers(self) -> Sequence[grpc.GenericRpcHandler]:
+        """The same for each server that this one exchanges for another."""
         certify: Handler = grpc.unary_unary_rpc_method_handler(
             self._certify,
             request_deserializer=pb.CertifyRequest.FromString,
             response_serializer=pb.CertifyResponse.SerializeToString,
         )
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(methods.IDENTITY, {"Certify": certify}),)
-        )
+        return (grpc.method_handlers_generic_handler(methods.IDENTITY, {"Certify": certify}),)
 
-    def bind(self, host: str, port: int, credentials: grpc.ServerCredentials) -> int:
-        """Reserve the port (0: any) and return it; an empty host is every address of both families."""
-        where = f"{f'[{host}]' if ':' in host else host or '[::]'}:{port}"
-        try:
-            return self._server.add_secure_port(where, credentials)
-        except RuntimeError as error:
-            raise StartupError(f"cannot listen on {where}: {error}") from error
-
-    async def start(self) -> None:
-        """Begin to serve."""
-        await self._server.start()
-
-    async def stop(self, seconds: float) -> None:
-        """Take no more calls, and give those in progress this long."""
-        await self._server.stop(seconds)
+    def leave(self, seconds: float) -> None:
+        """Its calls end of themselves."""
 
     async def _certify(self, request: pb.CertifyRequest, context: Context) -> pb.CertifyResponse:
         began, source, bearer = time.monotonic(), _address(context.peer()), None
@@ -135,7 +134,7 @@ class IdentityServer:
             self._metrics.refused(refused.reason)
             self._limits.refused(source, refused.reason, time.monotonic())
             if self._logged.take(time.monotonic()):
-                log.warning("refused", reason=refused.reason.value, peer=source, message=str(refused), **_who(bearer))
+                log.warning("refused", peer=source, message=str(refused), **refused.facts, **_who(bearer))
             await context.abort(refused.code, str(refused))
         self._metrics.certified(time.monotonic() - began)
         log.info("certified", peer=source, until=leaf.not_after.isoformat(), **_who(bearer))

@@ -9,12 +9,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from injector.pki.certificates import encoded
-from injector.runtime.credentials import Material, server_credentials
+from injector.runtime.renewed import Material
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
-
-    import grpc
 
     from injector.pki import Signer, SpiffeId
 
@@ -24,14 +22,15 @@ RENEW_AFTER: Final = 1 / 3
 
 
 class ServingCertificate:
-    """`renew` it now and then; gRPC takes the newest for each new connection, by a thread of its own."""
+    """`renew` it now and then, and serve with its `material`."""
 
     def __init__(self, subject: SpiffeId, lifetime: timedelta) -> None:
         self._subject = subject
         self._lifetime = lifetime
         self._issuer = ""
         self._renew_at: datetime | None = None
-        self._current: Material | None = None
+        self.material: Material | None = None
+        """The newest; None before the first `renew`."""
         self.expiry = 0.0
         """End of its validity (seconds since 1970); 0 while there is none."""
 
@@ -50,16 +49,8 @@ class ServingCertificate:
         pem = b"".join(
             x509.load_der_x509_certificate(each).public_bytes(serialization.Encoding.PEM) for each in leaf.chain
         )
-        self._current = Material(encoded(key), pem, None)  # at once: gRPC's threads look at it, too
+        self.material = Material(encoded(key), pem, None)
         self._issuer = signer.certificate.id
         self._renew_at = now + (leaf.not_after - now) * RENEW_AFTER
         self.expiry = leaf.not_after.timestamp()
         return True
-
-    def credentials(self) -> grpc.ServerCredentials:
-        """Credentials that always serve the newest. There must be one."""
-        return server_credentials(self._latest)
-
-    def _latest(self) -> Material:
-        assert self._current is not None  # noqa: S101 - `credentials` comes after the first `renew`
-        return self._current

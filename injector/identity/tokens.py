@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-
 from injector.identity.refusals import Reason, Refused
 from injector.inject.names import TOKEN_AUDIENCE
 from injector.kube.errors import KubeError
@@ -25,8 +23,6 @@ MOST_TOKEN_BYTES: Final = 8 * 1024
 POD_NAME: Final = "authentication.kubernetes.io/pod-name"
 POD_UID: Final = "authentication.kubernetes.io/pod-uid"
 QUOTED_LETTERS: Final = 200
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +55,16 @@ class TokenReviewer:
         try:
             answer = await self._kube.create(TOKEN_REVIEWS, body)
         except KubeError as error:
-            log.warning("the API server does not review tokens", error=str(error))
-            raise Refused(Reason.NO_API_SERVER, "the API server does not answer; try again") from error
+            message = "the API server does not answer; try again"
+            raise Refused(Reason.NO_API_SERVER, message, str(error)[:QUOTED_LETTERS]) from error
         return bearer(answer.get("status") or {}, self._trust_domain)
 
 
 def bearer(status: Mapping[str, Any], trust_domain: str) -> Bearer:
     """The bearer of a token by the status of its review (pure); raises `Refused`."""
     if not status.get("authenticated"):
-        log.info("the API server does not accept a token", error=str(status.get("error", ""))[:QUOTED_LETTERS])
-        expected = f"expected a projected token of a running pod for the audience {TOKEN_AUDIENCE}"
-        raise Refused(Reason.TOKEN_NOT_ACCEPTED, f"the token is not accepted: {expected}")
+        message = f"the token is not accepted: expected a projected one of a running pod for {TOKEN_AUDIENCE}"
+        raise Refused(Reason.TOKEN_NOT_ACCEPTED, message, str(status.get("error", ""))[:QUOTED_LETTERS])
     # An API server that knows nothing of audiences accepts any token, and says so by returning none.
     if TOKEN_AUDIENCE not in (status.get("audiences") or ()):
         raise Refused(Reason.WRONG_AUDIENCE, f"the token's audience: expected {TOKEN_AUDIENCE}")

@@ -19,7 +19,7 @@ from injector.api import mesh_pb2 as pb
 from injector.api import methods
 from injector.pace import Backoff
 from injector.pki import SpiffeId, fingerprint, new_key, read_bundle, read_key, same_key, signed_by
-from injector.runtime.credentials import Material, server_credentials
+from injector.runtime.renewed import Material
 from injector.runtime.tls import insist_on_tls_1_3
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Certified:
         self._server = SpiffeId(subject.trust_domain, subject.namespace, ISSUER_ACCOUNT)
         self._held: Held | None = None
         self._fault = "waiting for a certificate: nobody has been asked yet"
-        self._there = asyncio.Event()
+        self._changed = asyncio.Event()
         self._look = asyncio.Event()
         self._wish = b""
         self._in_vain = 0
@@ -93,10 +93,6 @@ class Certified:
     def fault(self) -> str | None:
         """Why there is none that can be served with, a sentence; None where there is one."""
         return None if self._held is not None and time.time() < self._held.not_after else self._fault
-
-    async def wait(self) -> None:
-        """Return once there is one."""
-        await self._there.wait()
 
     def trust(self) -> pb.Trust:
         """What a rotation has to know of this process: whom it accepts and who vouches for it. Empty while there is no
@@ -112,9 +108,13 @@ class Certified:
         self._wish = issuer
         self._look.set()
 
-    def server_credentials(self) -> grpc.ServerCredentials:
-        """Credentials that always serve the newest, and demand one of the client. There must be one (`wait`)."""
-        return server_credentials(self._material)
+    async def material(self, other_than: Material | None) -> Material:
+        """What to serve with, as soon as there is something other than this. It demands a certificate of clients."""
+        while True:
+            changed = self._changed
+            if self._held is not None and (now := _material(self._held)) != other_than:
+                return now
+            await changed.wait()
 
     def channel(self, address: str, server: SpiffeId) -> aio.Channel:
         """A connection to another part, with what we have now; nobody but `server` is accepted at its end."""
@@ -147,15 +147,20 @@ class Certified:
             raise ValueError(f"{self._directory / ROOTS_FILE}: expected at least one certificate as PEM, got none")
         held = self._held
         if held is not None and held.roots != roots:
-            self._held = held = replace(held, roots=roots)
+            held = self._hold(replace(held, roots=roots))
             log.info("other roots", roots=[root.id for root in read_bundle(roots)])
         if held is None or self._due(held):
-            self._held = held = await self._certify(roots)
-            self._there.set()
+            held = self._hold(await self._certify(roots))
             log.info("certified", identity=str(self._subject), until=held.not_after)
             self._in_vain = self._in_vain + 1 if self._unwanted(held) else 0
             patience = min(LONGEST_PATIENCE_SECONDS, LOOK_SECONDS * 2.0 ** max(0, min(self._in_vain, 16) - 1))
             self._ask_again = time.monotonic() + patience
+
+    def _hold(self, held: Held) -> Held:
+        self._held = held
+        self._changed.set()
+        self._changed = asyncio.Event()
+        return held
 
     def _due(self, held: Held) -> bool:
         """By its age; or because another issuer's is wanted, unless that was asked for in vain a moment ago."""
@@ -183,13 +188,14 @@ class Certified:
 
     def _current(self) -> Held:
         held = self._held
-        assert held is not None  # noqa: S101 - `wait` comes first
+        assert held is not None  # noqa: S101 - whoever asks has looked at `fault`
         return held
 
-    def _material(self) -> Material:
-        """Called on threads of gRPC's: one look at one attribute."""
-        held = self._current()
-        return Material(held.key, held.chain, held.roots)
+
+def _material(held: Held) -> Material:
+    """What a server shows of it. The same roots in another order are the same: none is exchanged for that."""
+    roots = sorted({root.pem for root in read_bundle(held.roots)})
+    return Material(held.key, held.chain, b"".join(roots))
 
 
 def _expecting(server: SpiffeId) -> list[tuple[str, str]]:

@@ -101,6 +101,8 @@ def test_no_pod_starts_without_a_sidecar_and_nobody_else_notices(
                 died = time.monotonic()
                 outside, refusal = elsewhere(plain, meshed, until=died + OUTAGE_SECONDS)
             rose = time.monotonic()
+        with step("the webhook answers again"):
+            mesh.wait_ready()
         nudge(api, meshed)
         with step(f"{REPLICAS} pods of the second version"):
             api.wait("Deployment", "web", meshed.name, _done, seconds=ROLLOUT_SECONDS, what="rolled out")
@@ -114,7 +116,6 @@ def test_no_pod_starts_without_a_sidecar_and_nobody_else_notices(
     say(f"  {len(outside)} pods created elsewhere meanwhile, the slowest in {max(outside):.2f} s")
     assert len(outside) > OUTAGE_SECONDS
     assert max(outside) < MEANWHILE_SECONDS
-    mesh.wait_ready()
     with step("all of them end"):  # so that the next test has the nodes to itself
         api.delete("Deployment", "web", meshed.name)
         for pod in api.list("Pod", meshed.name):

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from injector.pki import SpiffeId
+from injector.runtime.renewed import Material
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,10 +101,10 @@ class Root:
         )
 
 
-def server_credentials(root: Root) -> grpc.ServerCredentials:
-    """The discovery server's, demanding a certificate of the client."""
+def material(root: Root) -> Material:
+    """What the discovery server shows; it demands a certificate of the client."""
     leaf = root.leaf([spiffe("injector-system", "injector-discovery")], [SERVER_NAME])
-    return grpc.ssl_server_credentials([(leaf.key, leaf.certificate)], root.pem, require_client_auth=True)
+    return Material(leaf.key, leaf.certificate, root.pem)
 
 
 def channel_credentials(root: Root, leaf: Leaf | None) -> grpc.ChannelCredentials:

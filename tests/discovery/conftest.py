@@ -24,7 +24,7 @@ from injector.discovery.server import DiscoveryServer
 from injector.discovery.watch import SLICE_SECONDS, Surroundings
 from injector.pace import TokenBucket
 from injector.runtime.turns import Turns
-from tests.discovery.certificates import SERVER_NAME, Leaf, Root, channel_credentials, server_credentials
+from tests.discovery.certificates import SERVER_NAME, Leaf, Root, channel_credentials, material
 from tests.discovery.test_index import Cluster
 
 if TYPE_CHECKING:
@@ -188,10 +188,9 @@ async def served() -> AsyncIterator[Served]:
         synced=synced,
         logged=TokenBucket(100, 100),
     )
-    server = DiscoveryServer(shared, "injector-system")
+    server = DiscoveryServer(shared, "injector-system", "127.0.0.1", 0)
     root = Root()
     whole = Served(root, cluster, board, fleet, server, registry, synced, parameters)
-    whole.port = server.bind("127.0.0.1", 0, server_credentials(root))
-    await server.start()
+    whole.port = await server.serve(material(root))
     yield whole
     await server.drain(0)

@@ -78,6 +78,17 @@ class House:
                     pass
                 await asyncio.sleep(0.02)
 
+    async def certify_patiently(self, token: str, csr: bytes, roots: bytes = b"") -> pb.CertifyResponse:
+        """The same while the issuer changes, and with it the server's certificate: a connection that is lost by that is
+        opened once more, as every proxy does."""
+        try:
+            return await self.certify(token, csr, roots)
+        except aio.AioRpcError as error:
+            if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+                raise
+        await asyncio.sleep(0.05)
+        return await self.certify(token, csr, roots)
+
     async def certify(self, token: str, csr: bytes, roots: bytes = b"") -> pb.CertifyResponse:
         """Ask as a pod does that trusts these roots, or the controller's."""
         credentials = grpc.ssl_channel_credentials(roots or self.controller.root.certificate.pem)

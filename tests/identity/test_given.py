@@ -49,7 +49,7 @@ def put_issuer(house: House, issuer: Made, *above: Made) -> None:
 
 async def issuers(house: House, root: Made) -> list[x509.Certificate]:
     """The chain above a leaf that a pod gets now."""
-    answer = await house.certify("good", request([WEB]), root.pem)
+    answer = await house.certify_patiently("good", request([WEB]), root.pem)
     return [x509.load_der_x509_certificate(each) for each in answer.chain[1:]]
 
 

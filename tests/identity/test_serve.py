@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from grpc import aio
 
-from injector.identity import server, tokens
+from injector.identity import server
 from injector.pki import SpiffeId, read_bundle, same_key
 from injector.runtime.certified import Certified
 from tests.identity.world import SECRET, request, secret_field, user
@@ -74,8 +74,7 @@ async def test_what_is_refused_is_counted_and_never_shows_the_token(
     house.reviews.users["person"] = user("alice")
     house.reviews.users["unbound"] = user("system:serviceaccount:shop:web", pod="")
     log = Mock()
-    for module in (server, tokens):
-        monkeypatch.setattr(module, "log", log)
+    monkeypatch.setattr(server, "log", log)
 
     with pytest.raises(aio.AioRpcError) as refused:
         await house.certify(token, request(uris))
@@ -119,13 +118,13 @@ async def test_when_another_issuer_is_wished_for_the_old_one_signs_until_it_is_t
     house.controller.publish()
     await until(lambda: house.controller.asked != asked, seconds=10)
 
-    answer = await house.certify("good", request([str(WEB)]))
+    answer = await house.certify_patiently("good", request([str(WEB)]))
     assert answer.chain[1] == x509_der(house.controller.issuer)
     house.controller.sign()
 
     await until(lambda: secret_field(house.api, "tls.key") != first, seconds=10)
     await until(lambda: secret_field(house.api, "next.key") == b"", seconds=10)
-    answer = await house.certify("good", request([str(WEB)]))
+    answer = await house.certify_patiently("good", request([str(WEB)]))
     assert answer.chain[1] == x509_der(house.controller.issuer)
     assert house.api.objects[SECRET]["metadata"]["annotations"]["injector.mesh/issuer-generation"] == "1"
 
@@ -144,7 +143,8 @@ async def test_a_part_of_the_mesh_gets_its_certificate_and_follows_another_issue
     assert "waiting for a certificate" in str(part.fault())
     running = asyncio.create_task(part.run())
     try:
-        await asyncio.wait_for(part.wait(), 10)
+        async with asyncio.timeout(10):
+            await part.material(None)
         assert part.fault() is None
         first = part.expiry
         asked = house.controller.asked
