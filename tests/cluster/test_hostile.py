@@ -3,17 +3,18 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from injector.runtime.limits import MIB, REVIEWS
+from injector.runtime.limits import KIB, MIB, REVIEWS
 from tests.cluster.hostile import enemy
 from tests.cluster.support import mesh as meshes
 from tests.cluster.support import pods
 from tests.cluster.support.api import Api
-from tests.cluster.support.load import load
+from tests.cluster.support.load import Load, load
 from tests.cluster.support.mesh import Mesh
 from tests.cluster.support.progress import say
 from tests.cluster.support.sandbox import Pod, Sandbox
@@ -63,6 +64,13 @@ CLIENTS: Final = 4
 PARSED_BYTES: Final = 128 * MIB
 """One body of 7 MiB as Python objects, its patch, and what the allocator keeps of both."""
 
+READ_BYTES: Final = REVIEWS.connections_per_source * 256 * KIB
+"""What asyncio reads at a time of a connection with TLS (`SSLProtocol.max_size`), from one source."""
+
+MOST_BYTES: Final = REVIEWS.held_bytes + PARSED_BYTES + READ_BYTES
+"""By which a webhook may grow, however long it goes on: 256 MiB to its 80, of the 512 that it has. The allocators give
+little of that back."""
+
 
 @pytest.fixture(scope="module")
 def hostile(mesh: Mesh) -> Iterator[Pod]:
@@ -110,10 +118,17 @@ def memory(api: Api) -> dict[str, float]:
     return {pod["metadata"]["name"]: value for pod, (_, value) in zip(replicas(api, WEBHOOK), found, strict=True)}
 
 
-def test_a_flood_leaves_memory_flat_and_the_api_server_answered(api: Api, hostile: Pod, meshed: Sandbox) -> None:
-    run(hostile, "flood", "3", meshed.name)  # what an allocator keeps for good, it has now
-    before, errors = memory(api), reviews(api)["error", "internal"]
-    over, peak = threading.Event(), dict(before)
+@dataclass
+class Flooded:
+    """What one flood did: the enemy's answers, what customers saw, and the webhooks' memory at its highest."""
+
+    outcomes: dict[str, int]
+    seen: Load
+    peak: dict[str, float]
+
+
+def flood(api: Api, hostile: Pod, meshed: Sandbox) -> Flooded:
+    over, peak = threading.Event(), memory(api)
 
     def weigh() -> None:
         while not over.wait(0.5):
@@ -128,15 +143,23 @@ def test_a_flood_leaves_memory_flat_and_the_api_server_answered(api: Api, hostil
     finally:
         over.set()
         weighing.join()
+    return Flooded(outcomes, seen, peak)
 
-    grown = {name: round((peak[name] - before[name]) / MIB) for name in before}
-    p50, p99 = seen.quantile(0.5), seen.quantile(0.99)
-    say(f"  answers to the enemy: {outcomes}; memory grew by {grown} MiB")
-    say(f"  the API server's {len(seen.seconds)} reviews meanwhile: p50 {p50:.2f} s, p99 {p99:.2f} s")
-    assert sum(outcomes.values()) > 100, "this was no flood"
-    assert seen.failures == []
-    assert p99 < P99_SECONDS
-    bound = REVIEWS.held_bytes + PARSED_BYTES
-    assert all(peak[name] < before[name] + bound for name in before)
+
+def test_a_flood_leaves_memory_flat_and_the_api_server_answered(api: Api, hostile: Pod, meshed: Sandbox) -> None:
+    before, errors = memory(api), reviews(api)["error", "internal"]
+    first, second = flood(api, hostile, meshed), flood(api, hostile, meshed)
+
+    for name, resident in before.items():
+        peaks = [first.peak[name], second.peak[name]]
+        say(f"  {name}: {resident / MIB:.0f} MiB, and at most {peaks[0] / MIB:.0f} and {peaks[1] / MIB:.0f}")
+        assert max(peaks) < resident + MOST_BYTES
+    for each in (first, second):
+        p50, p99 = each.seen.quantile(0.5), each.seen.quantile(0.99)
+        say(f"  answers to the enemy: {each.outcomes}")
+        say(f"  the API server's {len(each.seen.seconds)} reviews meanwhile: p50 {p50:.2f} s, p99 {p99:.2f} s")
+        assert sum(each.outcomes.values()) > 100, "this was no flood"
+        assert each.seen.failures == []
+        assert p99 < P99_SECONDS
     assert reviews(api)["error", "internal"] == errors
     assert all(pod["status"]["containerStatuses"][0]["restartCount"] == 0 for pod in replicas(api, WEBHOOK))

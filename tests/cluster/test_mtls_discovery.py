@@ -17,6 +17,8 @@ from tests.cluster.support.waiting import eventually
 MOST: Final = 20
 """Endpoints at the height of the load."""
 START_SECONDS: Final = 120.0
+DRAIN_SECONDS: Final = 240.0
+"""Of some ten pods of the mesh's own parts in turns, and as many of the application's: 18 s where nobody else is busy."""
 REACH_SECONDS: Final = 30.0
 EXTERNAL: Final = "198.51.100.7"
 """RFC 5737: nobody has it, but for a Service that says so."""
@@ -202,7 +204,7 @@ def restarted_one_by_one(api: Api, meshed: Sandbox, _: tuple[str, str]) -> None:
 def drained(_: Api, meshed: Sandbox, nodes: tuple[str, str]) -> None:
     """The mesh's own parts that run there have to leave, too."""
     kubectl = meshed.cluster.kubectl
-    kubectl("drain", nodes[1], "--ignore-daemonsets", "--delete-emptydir-data", "--force", seconds=START_SECONDS)
+    kubectl("drain", nodes[1], "--ignore-daemonsets", "--delete-emptydir-data", "--force", seconds=DRAIN_SECONDS)
     meshed.wait_pods("server", MOST, seconds=START_SECONDS)
 
 

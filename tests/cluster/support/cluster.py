@@ -63,8 +63,12 @@ class Cluster:
         )
 
     def kubectl(self, *words: str, stdin: str | None = None, seconds: float = COMMAND_SECONDS) -> str:
-        """kubectl's standard output; a non-zero exit is a Failure with its words."""
-        done = self.run(self.kubectl_program, *words, stdin=stdin, seconds=seconds)
+        """kubectl's standard output; a non-zero exit is a Failure with its words, and so is an end that does not come."""
+        try:
+            done = self.run(self.kubectl_program, *words, stdin=stdin, seconds=seconds)
+        except subprocess.TimeoutExpired as late:
+            said = b"".join(part for part in (late.stderr, late.stdout) if part).decode(errors="replace")
+            raise Failure(f"kubectl {' '.join(words)} did not end in {seconds:g} s; it said:\n{said}") from late
         if done.returncode != 0:
             raise Failure(f"kubectl {' '.join(words)} ended with {done.returncode}:\n{done.stderr}{done.stdout}")
         return done.stdout
