@@ -18,7 +18,7 @@ MOST: Final = 20
 """Endpoints at the height of the load."""
 START_SECONDS: Final = 120.0
 DRAIN_SECONDS: Final = 240.0
-"""Of some ten pods of the mesh's own parts in turns, and as many of the application's: 18 s where nobody else is busy."""
+"""Of the mesh's own parts in turns, and as many pods of the application: 18 s where nobody else is busy."""
 REACH_SECONDS: Final = 30.0
 EXTERNAL: Final = "198.51.100.7"
 """RFC 5737: nobody has it, but for a Service that says so."""

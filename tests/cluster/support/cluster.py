@@ -63,7 +63,7 @@ class Cluster:
         )
 
     def kubectl(self, *words: str, stdin: str | None = None, seconds: float = COMMAND_SECONDS) -> str:
-        """kubectl's standard output; a non-zero exit is a Failure with its words, and so is an end that does not come."""
+        """kubectl's standard output; a non-zero exit is a Failure with its words, so is an end that does not come."""
         try:
             done = self.run(self.kubectl_program, *words, stdin=stdin, seconds=seconds)
         except subprocess.TimeoutExpired as late:
