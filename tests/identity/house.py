@@ -9,7 +9,7 @@ import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 import httpx
@@ -23,10 +23,28 @@ from tests.identity.world import Controller, Reviews
 from tests.kube.fake import FakeApi, serving
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+T = TypeVar("T")
+
 SERVER_NAME = "injector-identity.injector-system.id.cluster.local"
+
+PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds before each further try, as of somebody patient: a server that is exchanged takes connections with it that it
+has only just got, and on a busy machine leaves its port a moment later than it was asked to."""
+
+
+async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """The answer of a call that is made again when its connection is lost."""
+    for pause in PAUSES:
+        try:
+            return await call()
+        except aio.AioRpcError as error:
+            if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+                raise
+        await asyncio.sleep(pause)
+    return await call()
 
 
 def free_ports() -> tuple[int, int]:
@@ -79,15 +97,8 @@ class House:
                 await asyncio.sleep(0.02)
 
     async def certify_patiently(self, token: str, csr: bytes, roots: bytes = b"") -> pb.CertifyResponse:
-        """The same while the issuer changes, and with it the server's certificate: a connection that is lost by that is
-        opened once more, as every proxy does."""
-        try:
-            return await self.certify(token, csr, roots)
-        except aio.AioRpcError as error:
-            if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
-                raise
-        await asyncio.sleep(0.05)
-        return await self.certify(token, csr, roots)
+        """The same while the issuer changes, and with it the server's certificate."""
+        return await patiently(lambda: self.certify(token, csr, roots))
 
     async def certify(self, token: str, csr: bytes, roots: bytes = b"") -> pb.CertifyResponse:
         """Ask as a pod does that trusts these roots, or the controller's."""

@@ -26,6 +26,7 @@ from injector.runtime import renewed
 from injector.runtime.errors import StartupError
 from injector.runtime.renewed import Material, RenewedServer
 from tests.discovery.certificates import SERVER_NAME, Root, channel_credentials, material, spiffe
+from tests.identity.house import PAUSES, patiently
 from tests.identity.world import request
 from tests.kube.fake import until
 
@@ -124,6 +125,15 @@ async def shake(port: int, context: ssl.SSLContext | None) -> bool:
     return True
 
 
+async def shake_again(port: int, context: ssl.SSLContext) -> bool:
+    """The same, again and again as proxies do: the old server may have taken a connection, or two, and left."""
+    for pause in PAUSES:
+        if await shake(port, context):
+            return True
+        await asyncio.sleep(pause)
+    return await shake(port, context)
+
+
 @pytest.mark.parametrize("part", ["identity", "discovery"])
 async def test_many_handshakes_at_once_end_no_server(part: str, tmp_path: Path) -> None:
     async with serving(part) as served:
@@ -140,47 +150,32 @@ async def test_many_handshakes_at_once_end_no_server(part: str, tmp_path: Path) 
 async def test_certificates_may_change_in_the_midst_of_many_handshakes(part: str, tmp_path: Path) -> None:
     async with serving(part) as served:
         context = careless(served, tmp_path)
-        lost = 0
         for _ in range(ROUNDS):
             silent = asyncio.gather(*(shake(served.port, None) for _ in range(SILENT)))
-            shaking = asyncio.gather(*(shake(served.port, context) for _ in range(AT_ONCE)))
+            shaking = asyncio.gather(*(shake_again(served.port, context) for _ in range(AT_ONCE)))
             await asyncio.sleep(0.05)
             await served.renew()
-            first = await shaking
+            made = await shaking
             await silent
-            lost += first.count(False)
             assert served.alive, "the server has crashed"
-            assert all(await asyncio.gather(*(shake(served.port, context) for _ in range(first.count(False)))))
-        assert lost < ROUNDS * AT_ONCE / 2
+            assert all(made)
 
 
-async def test_no_call_that_is_tried_twice_is_lost_by_a_renewal() -> None:
+async def test_no_call_is_lost_by_a_renewal_that_is_tried_again() -> None:
     async with serving("identity") as served:
-        done, again, retrying, ended = 0, 0, 0, asyncio.Event()
-
-        async def certified(token: str) -> None:
-            nonlocal again, retrying
-            try:
-                await served.certify(token)
-            except aio.AioRpcError as error:
-                if error.code() not in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}:
-                    raise
-                again, retrying = again + 1, retrying + 1
-                await asyncio.sleep(0.05)
-                await served.certify(token)
-                retrying -= 1
+        done, ended = 0, asyncio.Event()
 
         async def pods(worker: int) -> None:
             nonlocal done
             number = 0
             while not ended.is_set():
-                await certified(f"{worker}-{number}")
+                token = f"{worker}-{number}"
+                await patiently(lambda token=token: served.certify(token))  # type: ignore[misc]
                 done, number = done + 1, number + 1
 
         async def more() -> None:
-            # Eight hours lie between two renewals: nobody who comes again meets a second one.
             enough = done + 60
-            await until(lambda: done > enough and not retrying, seconds=30)
+            await until(lambda: done > enough, seconds=30)
 
         async with asyncio.TaskGroup() as group:
             for worker in range(20):
@@ -191,7 +186,6 @@ async def test_no_call_that_is_tried_twice_is_lost_by_a_renewal() -> None:
             await more()
             ended.set()
         assert served.alive
-        assert again <= 5 * 20
 
 
 @pytest.mark.parametrize("options", [identity.OPTIONS, discovery.OPTIONS], ids=["identity", "discovery"])
@@ -341,12 +335,25 @@ async def test_a_session_ends_with_the_server_that_began_it(port: Port, tmp_path
     assert not (await asyncio.to_thread(resumed, number, context, session))[0]
 
 
+async def seen(served: Served, directory: Path) -> x509.Certificate | None:
+    """The certificate that a new connection is shown; None where the old server had taken it and left."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", served.port, ssl=careless(served, directory))
+    except (OSError, asyncio.IncompleteReadError):
+        return None
+    der: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    return x509.load_der_x509_certificate(der)
+
+
 async def test_who_connects_after_a_renewal_sees_the_new_certificate(tmp_path: Path) -> None:
     async with serving("discovery") as served:
         for what in ("certificate", "roots", "certificate"):
             await served.renew(what)
-            context = careless(served, tmp_path)
-            _, writer = await asyncio.open_connection("127.0.0.1", served.port, ssl=context)
-            der: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-            writer.close()
-            assert x509.load_der_x509_certificate(der) == x509.load_pem_x509_certificate(served.chain.encode())
+            new = x509.load_pem_x509_certificate(served.chain.encode())
+            async with asyncio.timeout(5):
+                while await seen(served, tmp_path) != new:  # noqa: ASYNC110 - the server is in another process
+                    await asyncio.sleep(0.01)
+            # The old server has left the port by now: nobody meets it again.
+            for _ in range(20):
+                assert await seen(served, tmp_path) == new
