@@ -19,6 +19,9 @@ ContextOption: TypeAlias = Annotated[
 NamespaceOption: TypeAlias = Annotated[
     str | None, typer.Option("--namespace", "-n", help="Namespace of what does not say its own; default: `default`.")
 ]
+PodNamespaceOption: TypeAlias = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="The pod's namespace; default: `default`.")
+]
 
 NamespaceArgument: TypeAlias = Annotated[str, typer.Argument(help="The namespace.", metavar="NAMESPACE")]
 RestartOption: TypeAlias = Annotated[

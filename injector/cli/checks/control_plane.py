@@ -22,6 +22,7 @@ OLDEST: Final = (1, 29)
 """Native sidecars are on by default from here (SidecarContainers, beta in 1.29)."""
 
 _INSTALL: Final = "injector install | kubectl apply -f -"
+_AGAIN: Final = "injector install OPTIONS | kubectl apply -f - (those of before: they are not remembered)"
 
 
 def sections(
@@ -75,7 +76,7 @@ def _unseen(facts: Facts) -> Iterator[Line]:
 
 def _configuration_lines(configuration: Json | KubeError) -> Iterator[Line]:
     if isinstance(configuration, NotFound):
-        yield bad("the webhook configuration is missing: no pod is injected", _INSTALL)
+        yield bad("the webhook configuration is missing: no pod is injected", _AGAIN)
     if isinstance(configuration, KubeError):
         return
     wanted = {
@@ -85,7 +86,7 @@ def _configuration_lines(configuration: Json | KubeError) -> Iterator[Line]:
     present = {webhook["name"]: webhook for webhook in configuration.get("webhooks") or ()}
     changed = [name for name, webhook in wanted.items() if not _as_installed(present.get(name), webhook)]
     if changed:
-        yield bad("the webhook configuration is not as this version installs it", _INSTALL, details=changed)
+        yield bad("the webhook configuration is not as this version installs it", _AGAIN, details=changed)
     else:
         yield good("the webhook configuration is as this version installs it")
     if any(webhook.get("failurePolicy") == "Ignore" for webhook in present.values()):
@@ -119,7 +120,7 @@ def _certificate_lines(facts: Facts, now: datetime.datetime) -> Iterator[Line]:
 def _deployment_lines(facts: Facts) -> Iterator[Line]:
     for name, found in facts.deployments.items():
         if isinstance(found, NotFound):
-            yield bad(f"deployment {name} is missing", _INSTALL)
+            yield bad(f"deployment {name} is missing", _AGAIN)
         elif not isinstance(found, KubeError):
             yield _readiness(name, found, facts)
             yield from _version_difference(name, found)

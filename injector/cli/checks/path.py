@@ -133,7 +133,7 @@ def _said(obstacle: Obstacle, meaning: str, *remedy: str) -> Callable[[PathFacts
 
 _LOGS: Final = "kubectl logs -n {system} deployment/injector-"
 _REPAIR: Final = f"the controller repairs certificates within a minute; if this stays: {_LOGS}controller"
-_INSTALL: Final = "injector install | kubectl apply -f -"
+_INSTALL: Final = "injector install OPTIONS | kubectl apply -f - (those of before: they are not remembered)"
 
 _MEANINGS: Final[dict[Obstacle, Callable[[PathFacts], Diagnosis]]] = {
     obstacle: _said(obstacle, meaning, *remedy)

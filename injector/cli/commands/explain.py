@@ -9,7 +9,7 @@ import typer
 from injector.cli.options import (
     ContextOption,
     KubeconfigOption,
-    NamespaceOption,
+    PodNamespaceOption,
     Report,
     ReportOption,
     examples,
@@ -44,7 +44,7 @@ _SHOWN_PODS: Final = 20
 def run_pod(
     name: Annotated[str, typer.Argument(help="Name of the pod.", metavar="NAME")],
     *,
-    namespace: NamespaceOption = None,
+    namespace: PodNamespaceOption = None,
     output: ReportOption = Report.TEXT,
     kubeconfig: KubeconfigOption = None,
     context: ContextOption = None,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from injector.cli.options import ContextOption, KubeconfigOption, NamespaceOption, Report, ReportOption, examples
+from injector.cli.options import ContextOption, KubeconfigOption, PodNamespaceOption, Report, ReportOption, examples
 
 if TYPE_CHECKING:
     from injector.cli.wire import Shown
@@ -17,7 +17,7 @@ EXAMPLES: Final = examples("injector identity pod web-5d4f8c7d9b-x2x4z -n shop",
 def run(
     pod: Annotated[str, typer.Argument(help="The pod.", metavar="POD")],
     *,
-    namespace: NamespaceOption = None,
+    namespace: PodNamespaceOption = None,
     output: ReportOption = Report.TEXT,
     kubeconfig: KubeconfigOption = None,
     context: ContextOption = None,

@@ -27,7 +27,9 @@ class Kind(StrEnum):
     ROOT = "root"
 
 
-KindArgument = Annotated[Kind, typer.Argument(help="What is replaced: the issuer's key, or the root with it.")]
+KindArgument = Annotated[
+    Kind, typer.Argument(metavar="issuer|root", help="What is replaced: the issuer's key, or the root with it.")
+]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Go on past pods that are behind; they lose the mesh until they are restarted.")
 ]
