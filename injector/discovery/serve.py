@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import time
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -28,6 +29,7 @@ from injector.runtime.lifecycle import Lifecycle, raise_descriptor_limit
 from injector.runtime.limits import ADMIN
 from injector.runtime.listener import Listener, bind
 from injector.runtime.metrics import new_registry
+from injector.runtime.renewed import RETRY_SECONDS
 from injector.runtime.settings import read_installation
 from injector.runtime.turns import Turns
 
@@ -112,6 +114,7 @@ class Discovery:
         self._metrics = DiscoveryMetrics(registry)
         self._synced = asyncio.Event()
         self._serving = False
+        self._trust = pb.Trust()
         self._leaving = False
         self._index = Index()
         self._board = Board(self._index.resolve, loop.call_soon, loop.time)
@@ -148,13 +151,16 @@ class Discovery:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECTOR_THRESHOLDS)
-        material = None
+        served = None
         while True:
-            material = await self._certificate.material(material)
-            port = await self._server.serve(material)
+            wanted = await self._certificate.material(served)
+            trust = self._certificate.trust()  # of the same certificate: nothing is waited for in between
+            if not await self._server.serve(wanted):
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
             if not self._serving:
-                log.info("serving", port=port)
-            self._serving = True
+                log.info("serving", port=self._server.port)
+            served, self._trust, self._serving = wanted, trust, True
 
     async def drain(self) -> None:
         """Say that we are going, go on while the word spreads, then end the streams one by one."""
@@ -174,7 +180,7 @@ class Discovery:
             namespace=self._config.system_namespace,
             pod=socket.gethostname(),  # in a pod the pod's name
             proxy_version=__version__,
-            trust=self._certificate.trust(),
+            trust=self._trust,  # what is served, not what is held: a rotation goes by it
         )
 
     def _not_ready(self) -> list[str]:
@@ -184,6 +190,8 @@ class Discovery:
             reasons.append(fault)
         if not reasons and not self._serving:
             reasons.append("the port is not open yet")
+        if self._serving and self._trust.not_after <= time.time():
+            reasons.append("the certificate that is served has expired")
         if self._leaving:
             reasons.append("this replica is shutting down")
         return reasons
@@ -192,7 +200,7 @@ class Discovery:
         """Bring the gauges up to date."""
         self._metrics.streams.set(len(self._fleet))
         self._metrics.destinations.set(len(self._board))
-        self._metrics.certificate_expiry.set(self._certificate.expiry)
+        self._metrics.certificate_expiry.set(self._trust.not_after)
         for kind, informer in self._cluster.informers.items():
             self._metrics.synced.labels(kind).set(informer.synced)
             self._metrics.heard.labels(kind).set(informer.heard_at)

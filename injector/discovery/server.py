@@ -32,9 +32,10 @@ KIB: Final = 1024
 SECOND: Final = 1000
 MINUTE: Final = 60 * SECOND
 
-MOST_CONNECTIONS: Final = 20_000
-"""The 10,000 proxies of the largest mesh, all at one replica and twice while they change over. Until its handshake is
-over a connection takes 20 KB: 400 MB if strangers held all of them, of the 1 GiB that we have."""
+MOST_CONNECTIONS: Final = 10_000
+"""The proxies of the largest mesh, all at one replica; a server that is being exchanged has its own. Until its
+handshake is over a connection takes 20 KB: 200 MB if strangers held all of them, of the 1 GiB that we have. A stream
+takes some 120 KB: that bounds what honest proxies may need long before."""
 
 OPTIONS: Final = (
     # The largest request is 1,024 acknowledgements of IPv6 addresses: 24 bytes of address, 11 of version, 6 of framing
@@ -56,7 +57,7 @@ OPTIONS: Final = (
     ("grpc.server_handshake_timeout_ms", 10 * SECOND),
     ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
     # A proxy without a stream has no use for its connection; one whose stream was refused comes again within 30 s.
-    ("grpc.max_connection_idle_ms", MINUTE),
+    ("grpc.max_connection_idle_ms", 30 * SECOND),
     # A pod that vanished without a word is noticed within 80 s of silence.
     ("grpc.keepalive_time_ms", MINUTE),
     ("grpc.keepalive_timeout_ms", 20 * SECOND),
@@ -85,9 +86,14 @@ class DiscoveryServer:
         controller = Identity(system_namespace, CONTROLLER)
         self._server = RenewedServer(host, port, OPTIONS, lambda: Calls(shared, controller), EXCHANGE_SECONDS)
 
-    async def serve(self, material: Material) -> int:
-        """Serve with this from now on: the streams that are open end one by one, and their proxies come again. The
-        port."""
+    @property
+    def port(self) -> int:
+        """The port that is served."""
+        return self._server.port
+
+    async def serve(self, material: Material) -> bool:
+        """Serve with this from now on: the streams that are open end one by one, and their proxies come again. Whether
+        that is so."""
         return await self._server.serve(material)
 
     def refresh_parameters(self) -> None:

@@ -98,6 +98,7 @@ class Watch:
         self._leaving = False
         self._following = Following(shared.board, shared.metrics, self._clock, self._due.set)
         self._parameters: Parameters | None = None
+        self._proxy: Proxy | None = None
 
     async def run(self) -> tuple[grpc.StatusCode, str] | None:
         """The whole call. What is refused is counted and logged, and is the status that the call has to end in. Whoever
@@ -128,8 +129,8 @@ class Watch:
                 Reason.TOO_MANY_STREAMS,
                 f"namespace {identity.namespace} has more streams open than twice its meshed pods",
             )
-        self.proxy = Proxy(identity, hello, self._replaced)
-        before = self._shared.fleet.join(self.proxy)
+        self._proxy = proxy = Proxy(identity, hello, self._replaced)
+        before = self._shared.fleet.join(proxy)
         if before is not None:
             before.leave()
         reading = asyncio.create_task(self._read())
@@ -138,11 +139,13 @@ class Watch:
             await self._write()
         finally:
             reading.cancel()
-            self._shared.fleet.part(self.proxy)
+            self._shared.fleet.part(proxy)
             self._following.close()
             with contextlib.suppress(asyncio.CancelledError):
                 await reading
-            del self.proxy, self._ended  # which know this call, too: nothing is left to the garbage collector
+            # These know this call, too: nothing is left to the garbage collector.
+            self._proxy = None
+            del self._ended
 
     async def _hello(self, identity: Identity) -> pb.Hello:
         try:
@@ -168,8 +171,11 @@ class Watch:
     # What this stream is told by others.
 
     def refresh_parameters(self) -> None:
-        """Tell the proxy its parameters, if zone or issuer are not what it was told last."""
-        parameters, told = self._shared.parameters(self.proxy.hello.node), self._parameters
+        """Tell the proxy its parameters, if zone or issuer are not what it was told last. One that has not said hello
+        is told when it has."""
+        if self._proxy is None:
+            return
+        parameters, told = self._shared.parameters(self._proxy.hello.node), self._parameters
         if told is None or (parameters.zone, parameters.issuer) != (told.zone, told.issuer):
             self._parameters = parameters
             self._following.tell(parameters)
@@ -227,7 +233,8 @@ class Watch:
                 await self._in_chunks(request.acknowledge.versions, self._acknowledge)
             case "trust":
                 _checked(check_trust, request.trust)
-                self.proxy.trust = request.trust
+                if self._proxy is not None:
+                    self._proxy.trust = request.trust
             case "hello":
                 raise Refused(_INVALID, Reason.MALFORMED, "expected one hello in a stream, got another")
             case None:

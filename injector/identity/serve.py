@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -84,6 +85,7 @@ class Identity:
         name = config.identity or socket.gethostname()
         self._election = Election(kube, namespace=config.system_namespace, name=LEASE, identity=name)
         self._serving = False
+        self._serving_until = 0.0
         self._leaving = False
         self.administration = Listener(admin_socket, admin.build(registry, self._not_ready, self._refresh), ADMIN)
 
@@ -117,11 +119,11 @@ class Identity:
             signer = self._issuer.signer
             if signer is not None and self._certificate.renew(signer, _now()):
                 log.info("serving certificate made", issuer=signer.certificate.id)
-            if self._certificate.material is not None:
-                port = await self._server.serve(self._certificate.material)
+            material, expiry = self._certificate.material, self._certificate.expiry
+            if material is not None and await self._server.serve(material):
                 if not self._serving:
-                    log.info("serving", port=port)
-                self._serving = True
+                    log.info("serving", port=self._server.port)
+                self._serving, self._serving_until = True, expiry
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._changed.wait()
@@ -132,6 +134,8 @@ class Identity:
         reasons = self._issuer.faults()
         if not reasons and not self._serving:
             reasons.append("the port is not open yet")
+        if self._serving and self._serving_until <= time.time():
+            reasons.append("the certificate that is served has expired")
         if self._leaving:
             reasons.append("this replica is shutting down")
         return reasons
@@ -141,7 +145,7 @@ class Identity:
         signer = self._issuer.kept.signer
         self._metrics.leading.set(self._election.leading)
         self._metrics.issuer_expiry.set(signer.certificate.not_after.timestamp() if signer else 0)
-        self._metrics.serving_expiry.set(self._certificate.expiry)
+        self._metrics.serving_expiry.set(self._serving_until)
 
 
 def _now() -> datetime:

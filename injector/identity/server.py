@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 KIB: Final = 1024
 SECOND: Final = 1000
 
-MOST_CONNECTIONS: Final = 1_000
-"""`RATE` is 100 calls a second and a call takes milliseconds, so 1,000 that are open are ten seconds' worth. They take
-20 KB each until they have shaken hands; a server that is being exchanged has its own 1,000."""
+MOST_CONNECTIONS: Final = 5_000
+"""Of everybody: gRPC knows no bound for each source. They take 20 KB each until they have shaken hands, 100 MB of the
+512 that we have; a server that is being exchanged has its own. As none lasts longer than 25 s, whoever wants to keep
+others out has to open 200 a second."""
 
 OPTIONS: Final = (
     # A request of 4 KiB, a token of at most 8, and what stands round them.
@@ -48,11 +49,11 @@ OPTIONS: Final = (
     ("grpc.max_concurrent_streams", 2),
     # Whoever does not finish a handshake holds a descriptor; the default is two minutes.
     ("grpc.server_handshake_timeout_ms", 10 * SECOND),
-    # The next question comes in hours: nobody keeps a connection for that.
-    ("grpc.max_connection_idle_ms", 30 * SECOND),
-    ("grpc.max_connection_age_ms", 300 * SECOND),
+    # The next question comes in hours: nobody keeps a connection for that. A proxy waits 10 s for its answer.
+    ("grpc.max_connection_idle_ms", 5 * SECOND),
+    ("grpc.max_connection_age_ms", 15 * SECOND),
     # A call that was begun and never finished does not keep its connection beyond that.
-    ("grpc.max_connection_age_grace_ms", 30 * SECOND),
+    ("grpc.max_connection_age_grace_ms", 10 * SECOND),
     ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
     ("grpc.keepalive_time_ms", 20 * SECOND),
     ("grpc.keepalive_timeout_ms", 10 * SECOND),
@@ -94,8 +95,13 @@ class IdentityServer:
         self._reviews = asyncio.Semaphore(MOST_REVIEWS)
         self._server = RenewedServer(host, port, OPTIONS, lambda: self, EXCHANGE_SECONDS)
 
-    async def serve(self, material: Material) -> int:
-        """Serve with this from now on (nothing to do where that is so already); the port."""
+    @property
+    def port(self) -> int:
+        """The port that is served."""
+        return self._server.port
+
+    async def serve(self, material: Material) -> bool:
+        """Serve with this from now on (nothing to do where that is so already); whether that is so."""
         return await self._server.serve(material)
 
     async def stop(self, seconds: float) -> None:

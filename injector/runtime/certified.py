@@ -150,9 +150,13 @@ class Certified:
             held = self._hold(replace(held, roots=roots))
             log.info("other roots", roots=[root.id for root in read_bundle(roots)])
         if held is None or self._due(held):
-            held = self._hold(await self._certify(roots))
-            log.info("certified", identity=str(self._subject), until=held.not_after)
-            self._in_vain = self._in_vain + 1 if self._unwanted(held) else 0
+            fresh = await self._certify(roots)
+            vain = self._unwanted(fresh)
+            # One that is no better is not taken: a server is exchanged for each.
+            if held is None or not vain or fresh.issuer != held.issuer or time.time() >= held.renew_at:
+                held = self._hold(fresh)
+                log.info("certified", identity=str(self._subject), until=held.not_after)
+            self._in_vain = self._in_vain + 1 if vain else 0
             patience = min(LONGEST_PATIENCE_SECONDS, LOOK_SECONDS * 2.0 ** max(0, min(self._in_vain, 16) - 1))
             self._ask_again = time.monotonic() + patience
 

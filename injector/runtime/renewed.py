@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Options = tuple[tuple[str, int], ...]
 
 RETRY_SECONDS: Final = 5.0
-"""After an exchange that failed, for want of a descriptor for instance."""
+"""For whoever asks again after an exchange that failed, for want of a descriptor for instance."""
 LAST_WORDS_SECONDS: Final = 1.0
 """For calls that end at the very end of their time."""
 
@@ -91,37 +91,38 @@ class RenewedServer(Generic[C]):
         """Of the server of now, and of those that are ending."""
         return list(self._servers.values())
 
-    async def serve(self, material: Material) -> int:
-        """Serve with this from now on, and return the port. Raises `StartupError` where that cannot be had at first;
-        later the old server goes on until it can."""
+    @property
+    def port(self) -> int:
+        """The port; 0 while it is any, and not open yet."""
+        return self._port
+
+    async def serve(self, material: Material) -> bool:
+        """Serve with this from now on; whether that is so. Where it cannot be had the old server goes on: ask again
+        later, with the newest. Raises `StartupError` where there is no old one."""
         if self._stopping or material == self._material:
-            return self._port
-        fresh = await self._listen(material)
+            return not self._stopping
+        if self._current is None:
+            self._insist_on_being_alone()
+        try:
+            fresh = await self._open(material)
+        except StartupError as error:
+            if self._current is None:
+                raise
+            log.warning("the port was not opened anew: going on with the old certificate", error=str(error))
+            return False
         before, self._current, self._material = self._current, fresh, material
         if before is not None:
             log.info("server exchanged", port=self._port)
             task = asyncio.create_task(self._end(before, self._seconds))
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
-        return self._port
+        return True
 
     async def stop(self, seconds: float) -> None:
         """Leave the port for good, and give what is in progress this long."""
         self._stopping = True
         await asyncio.gather(*(self._end(server, seconds) for server in list(self._servers)))
         await asyncio.gather(*self._ending)
-
-    async def _listen(self, material: Material) -> aio.Server:
-        if self._current is None:
-            self._insist_on_being_alone()
-        while True:
-            try:
-                return await self._open(material)
-            except StartupError as error:
-                if self._current is None:
-                    raise
-                log.warning("the port was not opened anew: going on with the old certificate", error=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
 
     async def _open(self, material: Material) -> aio.Server:
         server, calls = aio.server(options=self._options), self._make()
@@ -143,7 +144,11 @@ class RenewedServer(Generic[C]):
 
     async def _end(self, server: aio.Server, seconds: float) -> None:
         calls = self._servers.get(server)
-        if calls is not None:
-            calls.leave(seconds)
-        await server.stop(seconds + LAST_WORDS_SECONDS)
-        self._servers.pop(server, None)
+        try:
+            if calls is not None:
+                calls.leave(seconds)
+            await server.stop(seconds + LAST_WORDS_SECONDS)
+        except Exception:
+            log.exception("a server did not end in order")
+        finally:
+            self._servers.pop(server, None)

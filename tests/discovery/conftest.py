@@ -191,6 +191,7 @@ async def served() -> AsyncIterator[Served]:
     server = DiscoveryServer(shared, "injector-system", "127.0.0.1", 0)
     root = Root()
     whole = Served(root, cluster, board, fleet, server, registry, synced, parameters)
-    whole.port = await server.serve(material(root))
+    assert await server.serve(material(root))
+    whole.port = server.port
     yield whole
     await server.drain(0)

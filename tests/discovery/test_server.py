@@ -61,6 +61,14 @@ async def test_parameters_come_first_and_again_when_they_change(served: Served) 
         assert (await proxy.receive()).parameters == pb.Parameters(zone="zone-b", most_destinations=MOST_DESTINATIONS)
 
 
+async def test_who_has_not_said_hello_hears_of_changed_parameters_when_it_has(served: Served) -> None:
+    async with served.stream() as proxy:
+        await until(lambda: any(calls.watches for calls in served.server._server.calls))
+        served.parameters[0] = Parameters("zone-b", b"", 600)
+        served.server.refresh_parameters()
+        assert (await proxy.hello()).zone == "zone-b"
+
+
 async def test_an_address_of_nobody_is_not_ours_until_it_is_somebodys_and_forgotten_with_its_follower(
     served: Served,
 ) -> None:

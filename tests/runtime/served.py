@@ -97,9 +97,15 @@ async def main(part: str) -> None:
         if line.strip() == "roots":
             root = Root()
         now = shown(root, part)
-        port = await server.serve(now)
+        assert await server.serve(now)
         pod = root.pod("shop", "web")
-        said = {"port": port, "chain": now.chain, "roots": root.pem, "key": pod.key, "certificate": pod.certificate}
+        said = {
+            "port": server.port,
+            "chain": now.chain,
+            "roots": root.pem,
+            "key": pod.key,
+            "certificate": pod.certificate,
+        }
         print(json.dumps(said, default=bytes.decode), flush=True)
         line = await asyncio.to_thread(sys.stdin.readline)
 

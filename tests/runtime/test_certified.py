@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -104,6 +105,27 @@ async def test_a_wish_that_nobody_can_fulfil_is_asked_for_less_and_less(
         await part._keep()
         clock[0] += 5
     assert part.times == asked
+
+
+async def test_whoever_serves_with_it_hears_of_another_and_of_none_that_is_no_better(tmp_path: Path) -> None:
+    (tmp_path / "roots.pem").write_bytes(ROOT.pem)
+    part, successor = Asked(tmp_path), issuer()
+    await part._keep()
+    first = await part.material(None)
+    waiting = asyncio.create_task(part.material(first))
+    (wished,) = read_bundle(successor.pem)
+    part.wish(bytes.fromhex(wished.id))
+    await part._keep()  # in vain: the same issuer has signed another key
+    await asyncio.sleep(0)
+    assert part.times == 2
+    assert not waiting.done()
+
+    part.made, part._ask_again = successor, 0.0
+    await part._keep()
+    async with asyncio.timeout(1):
+        second = await waiting
+    assert second.chain != first.chain
+    assert part.trust().issuer == bytes.fromhex(wished.id)
 
 
 async def test_roots_that_are_none_do_not_replace_those_that_are(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import grpc
 import pytest
@@ -23,7 +24,6 @@ from injector.api import mesh_pb2 as pb
 from injector.api import methods
 from injector.discovery import server as discovery
 from injector.identity import server as identity
-from injector.runtime import renewed
 from injector.runtime.errors import StartupError
 from injector.runtime.renewed import Material, RenewedServer
 from tests.discovery.certificates import SERVER_NAME, Root, channel_credentials, material, spiffe
@@ -33,6 +33,8 @@ from tests.kube.fake import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+
+    from injector.runtime import renewed
 
 AT_ONCE = 100
 ROUNDS = 6
@@ -238,7 +240,14 @@ class Port:
 
     made: list[Echo]
     server: RenewedServer[Echo]
-    number: int = 0
+
+    @property
+    def number(self) -> int:
+        return self.server.port
+
+    async def serve(self, what: Material) -> int:
+        assert await self.server.serve(what)
+        return self.number
 
     async def echo(self, root: Root, leaf: Any = None) -> bytes:
         credentials = channel_credentials(root, leaf or root.pod("shop", "web"))
@@ -264,10 +273,12 @@ async def port() -> AsyncIterator[Port]:
 
 async def test_a_call_in_progress_ends_on_the_server_that_took_it(port: Port) -> None:
     old, new = Root(), Root()
-    port.number = await port.server.serve(material(old))
+    await port.serve(material(old))
     first = asyncio.create_task(port.echo(old))
     await until(lambda: port.made[0].arrived == 1)
-    assert await port.server.serve(material(new)) == port.number
+    number = port.number
+    await port.serve(material(new))
+    assert port.number == number
     assert port.server.calls == port.made
     await alone(port.number)
 
@@ -285,35 +296,62 @@ async def test_a_call_in_progress_ends_on_the_server_that_took_it(port: Port) ->
 async def test_the_same_again_exchanges_nothing(port: Port) -> None:
     served = material(Root())
     for _ in range(3):
-        await port.server.serve(served)
+        await port.serve(served)
     assert len(port.made) == 1
 
 
 async def test_after_its_end_it_does_not_come_back(port: Port) -> None:
-    number = await port.server.serve(material(Root()))
+    number = await port.serve(material(Root()))
     await port.server.stop(0)
-    await port.server.serve(material(Root()))
+    assert not await port.server.serve(material(Root()))
     with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", number), 5):
         pass
 
 
 async def test_nobody_shares_a_port_without_knowing(port: Port) -> None:
-    number = await port.server.serve(material(Root()))
+    number = await port.serve(material(Root()))
     other = RenewedServer("127.0.0.1", number, (), Echo, 5.0)
     with pytest.raises(StartupError, match=f"cannot listen on 127.0.0.1:{number}"):
         await other.serve(material(Root()))
 
 
-async def test_what_cannot_be_exchanged_goes_on_and_is_tried_again(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = Root()
-    port.number = await port.server.serve(material(root))
+async def test_what_cannot_be_exchanged_goes_on_and_may_be_tried_again(port: Port) -> None:
+    old, new = Root(), Root()
+    await port.serve(material(old))
     port.made[0].go.set()
-    monkeypatch.setattr(renewed, "RETRY_SECONDS", 0.05)
-    bad, tries = material(root)._replace(chain=b"nothing"), len(port.made)
-    exchanging = asyncio.create_task(port.server.serve(bad))
-    await until(lambda: len(port.made) > tries + 2)
-    assert await port.echo(root) == b"hello"
-    exchanging.cancel()
+    assert not await port.server.serve(material(old)._replace(chain=b"nothing"))
+    assert await port.echo(old) == b"hello"
+
+    await port.serve(material(new))
+    await alone(port.number)
+    port.made[-1].go.set()
+    assert await port.echo(new) == b"hello"
+    await until(lambda: port.server.calls == port.made[-1:])
+
+
+async def greeted(port: int, context: ssl.SSLContext) -> asyncio.StreamWriter:
+    """A connection that HTTP/2 has begun on, and stays."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    writer.write(PREFACE)
+    await reader.readexactly(9)
+    return writer
+
+
+async def test_no_more_connections_than_may_be(tmp_path: Path) -> None:
+    root = Root()
+    server = RenewedServer("127.0.0.1", 0, (("grpc.max_allowed_incoming_connections", 2),), Echo, 5.0)
+    await server.serve(material(root))
+    leaf = root.pod("shop", "web")
+    context = careless(
+        Served(Mock(), server.port, key=leaf.key.decode(), certificate=leaf.certificate.decode()), tmp_path
+    )
+    opened = [await greeted(server.port, context) for _ in range(2)]
+    assert not await shake(server.port, context)
+
+    opened[0].transport.abort()  # at once: TLS says goodbye for most of a second
+    assert await shake_again(server.port, context)
+    opened[1].transport.abort()
+    await server.stop(0)
 
 
 def test_a_key_is_in_no_repr() -> None:
@@ -334,7 +372,7 @@ def resumed(number: int, context: ssl.SSLContext, session: ssl.SSLSession | None
 async def test_a_session_ends_with_the_server_that_began_it(port: Port, tmp_path: Path) -> None:
     """With the same roots: its certificate alone is another one. So it is the keys of the tickets that are gone."""
     root = Root()
-    number = await port.server.serve(material(root))
+    number = await port.serve(material(root))
     leaf = root.leaf([spiffe("shop", "web")])
     (tmp_path / "pair.pem").write_bytes(leaf.key + leaf.certificate)
     context = ssl.create_default_context(cadata=root.pem.decode())
@@ -344,7 +382,7 @@ async def test_a_session_ends_with_the_server_that_began_it(port: Port, tmp_path
     _, session = await asyncio.to_thread(resumed, number, context, None)
     again, session = await asyncio.to_thread(resumed, number, context, session)
     assert again, "without resumption there is nothing to show"
-    await port.server.serve(material(root))
+    await port.serve(material(root))
     await alone(number)
     assert not (await asyncio.to_thread(resumed, number, context, session))[0]
 
