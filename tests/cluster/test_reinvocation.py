@@ -13,12 +13,13 @@ from injector.inject.uninject import uninject
 from injector.pki import issue, make_authority
 from tests.cluster.admission.compare import normal
 from tests.cluster.reinvocation import meddler
+from tests.cluster.support import leftovers, pods
 from tests.cluster.support import mesh as meshes
-from tests.cluster.support import pods
 from tests.cluster.support.api import Api
 from tests.cluster.support.kinds import Json
 from tests.cluster.support.mesh import Mesh
 from tests.cluster.support.sandbox import Sandbox
+from tests.cluster.support.waiting import eventually
 
 PORT: Final = 8443
 LABEL: Final = "injector.mesh-tests/meddled"
@@ -66,7 +67,7 @@ def meddled(
     body = {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
-        "metadata": {"name": name},
+        "metadata": {"name": name, "labels": {leftovers.LABEL: leftovers.owner()}},
         "webhooks": [
             {
                 "name": "meddler.example.com",
@@ -84,9 +85,16 @@ def meddled(
     }
     api.create(body)
     try:
+        # The API server learns of a new configuration and of the Service's endpoints when it comes to it.
+        eventually(lambda: _meddles(meshed), bool, seconds=60, what="the other webhook is called")
         yield meshed
     finally:
         api.delete("MutatingWebhookConfiguration", name)
+
+
+def _meddles(sandbox: Sandbox) -> bool:
+    made = sandbox.api.create(pod("env"), sandbox.name, dry_run=True).object
+    return any(entry["name"] == "MEDDLED" for entry in made["spec"]["containers"][0].get("env", []))
 
 
 def pod(*habits: str) -> Json:

@@ -33,8 +33,11 @@ def locked(layout: Layout) -> Iterator[None]:
 
 
 def up(layout: Layout, count: int | None, *, api_only: bool) -> None:
-    """Start all that does not run. Run again, it repairs: every step looks at what is there first."""
-    _forget_before_reboot(layout)
+    """Start all that does not run. Run again, it repairs: every step looks at what is there first.
+
+    What cannot be repaired, because nothing of it runs, is forgotten first.
+    """
+    _forget_the_dead(layout)
     existing = layout.existing_nodes()
     nodes = [Node(number) for number in range(1, max(count or 1, len(existing)) + 1)]
     packages.ensure(packages.CLUSTER)
@@ -104,11 +107,12 @@ def require_up(layout: Layout) -> None:
         raise Failure(f"no cluster runs at {layout.state}; `scripts/cluster up` starts one")
 
 
-def _forget_before_reboot(layout: Layout) -> None:
-    """A reboot takes processes, namespaces and mounts; what is left on disk is half a cluster."""
-    boot = layout.state / "boot"
-    if boot.exists() and boot.read_text() != BOOT_ID.read_text():
-        say(f"the cluster at {layout.state} ended with a reboot; starting afresh")
+def _forget_the_dead(layout: Layout) -> None:
+    """A reboot, or an end of everything at once, takes the pods with it: what is left on disk is half a cluster."""
+    boot, started = layout.state / "boot", daemons.known(layout)
+    rebooted = boot.exists() and boot.read_text() != BOOT_ID.read_text()
+    if rebooted or (started and not any(daemons.alive(layout, name) for name in started)):
+        say(f"the cluster at {layout.state} ended {'with a reboot' if rebooted else 'all at once'}; starting afresh")
         down(layout)
 
 

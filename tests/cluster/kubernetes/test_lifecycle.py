@@ -64,6 +64,17 @@ def test_a_second_up_repairs_what_was_killed(rig: Rig) -> None:
     assert rig("status").returncode == 0
 
 
+def test_an_up_after_everything_was_killed_begins_anew(rig: Rig) -> None:
+    rig.succeed("up", "--api-only")
+    rig.succeed("in", "kubectl", "create", "configmap", "before", "--from-literal=a=b")
+    for pid in cgroups.processes(rig.layout):
+        os.kill(pid, signal.SIGKILL)
+
+    assert "ended all at once; starting afresh" in rig("up", "--api-only").stderr
+
+    assert rig("in", "kubectl", "get", "configmap", "before").returncode == 1
+
+
 def test_down_leaves_nothing_even_when_its_record_is_lost(rig: Rig) -> None:
     rig.succeed("up", "--api-only")
     shutil.rmtree(rig.layout.state / "run")  # the pids: cgroups must be enough

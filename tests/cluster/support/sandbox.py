@@ -15,6 +15,7 @@ from tests.cluster.support.app import PROGRAM
 from tests.cluster.support.cluster import Cluster
 from tests.cluster.support.errors import ApiError
 from tests.cluster.support.kinds import Json, path
+from tests.cluster.support.leftovers import LABEL, owner
 from tests.cluster.support.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ START_SECONDS: Final = 60.0
 """For a pod to get ready on a busy machine with two slow cores; usually three."""
 
 END_SECONDS: Final = 30.0
-
-LABEL: Final = "injector.mesh-tests/owner"
-"""On every namespace of these tests, to be found by whoever cleans up after a killed run."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,7 @@ class Sandbox:
         metadata = {
             "name": self.name,
             "annotations": opted | (annotations or {}),
-            "labels": {LABEL: "tests"} | (labels or {}),
+            "labels": {LABEL: owner()} | (labels or {}),
         }
         answer = self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         # The API server refuses pods until the controller manager has made their ServiceAccount.
