@@ -67,8 +67,7 @@ def test_a_second_up_repairs_what_was_killed(rig: Rig) -> None:
 def test_an_up_after_everything_was_killed_begins_anew(rig: Rig) -> None:
     rig.succeed("up", "--api-only")
     rig.succeed("in", "kubectl", "create", "configmap", "before", "--from-literal=a=b")
-    for pid in cgroups.processes(rig.layout):
-        os.kill(pid, signal.SIGKILL)
+    cgroups.kill_all(rig.layout)
 
     assert "ended all at once; starting afresh" in rig("up", "--api-only").stderr
 
