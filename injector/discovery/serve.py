@@ -29,7 +29,6 @@ from injector.runtime.lifecycle import Lifecycle, raise_descriptor_limit
 from injector.runtime.limits import ADMIN
 from injector.runtime.listener import Listener, bind
 from injector.runtime.metrics import new_registry
-from injector.runtime.renewed import RETRY_SECONDS
 from injector.runtime.settings import read_installation
 from injector.runtime.turns import Turns
 
@@ -44,6 +43,8 @@ ACCOUNT = "injector-discovery"
 # through in seconds, and 10,000 in an hour, which is the most that the settings allow.
 RENEWALS_PER_SECOND = 3.0
 SOONEST_RENEWAL_SECONDS = 10.0
+# After a port that could not be opened anew, for want of a descriptor for instance.
+RETRY_SECONDS = 5.0
 # A namespace that is refused over and over is logged, not allowed to fill the disk.
 LOGGED_PER_SECOND = 10.0
 LOGGED_BURST = 100.0
@@ -60,15 +61,11 @@ log = structlog.get_logger(__name__)
 class Certificate(Protocol):
     """The process's own certificate and whom it trusts (`injector.runtime.certified.Certified` is one)."""
 
-    @property
-    def expiry(self) -> float:
-        """End of its validity (seconds since 1970); 0 while there is none."""
-
     def fault(self) -> str | None:
         """Why there is none that can be served with, a sentence; None where there is one."""
 
     def trust(self) -> pb.Trust:
-        """The same, as a rotation has to know it."""
+        """Whom it accepts and who vouches for it, as a rotation has to know it; empty while there is none."""
 
     def wish(self, issuer: bytes) -> None:
         """A certificate of the issuer with this fingerprint is wanted (b"": no wish)."""
@@ -113,8 +110,7 @@ class Discovery:
         self._certificate = certificate
         self._metrics = DiscoveryMetrics(registry)
         self._synced = asyncio.Event()
-        self._serving = False
-        self._trust = pb.Trust()
+        self._served = pb.Trust()  # of the certificate that is shown; empty while the port is not open
         self._leaving = False
         self._index = Index()
         self._board = Board(self._index.resolve, loop.call_soon, loop.time)
@@ -158,9 +154,9 @@ class Discovery:
             if not await self._server.serve(wanted):
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            if not self._serving:
+            if not self._served.not_after:
                 log.info("serving", port=self._server.port)
-            served, self._trust, self._serving = wanted, trust, True
+            served, self._served = wanted, trust
 
     async def drain(self) -> None:
         """Say that we are going, go on while the word spreads, then end the streams one by one."""
@@ -180,7 +176,7 @@ class Discovery:
             namespace=self._config.system_namespace,
             pod=socket.gethostname(),  # in a pod the pod's name
             proxy_version=__version__,
-            trust=self._trust,  # what is served, not what is held: a rotation goes by it
+            trust=self._served,  # what is served, not what is held: a rotation goes by it
         )
 
     def _not_ready(self) -> list[str]:
@@ -188,9 +184,9 @@ class Discovery:
         reasons = [f"the watch of {kind} has not been read yet" for kind in unread]
         if fault := self._certificate.fault():
             reasons.append(fault)
-        if not reasons and not self._serving:
+        if not reasons and not self._served.not_after:
             reasons.append("the port is not open yet")
-        if self._serving and self._trust.not_after <= time.time():
+        if 0 < self._served.not_after <= time.time():
             reasons.append("the certificate that is served has expired")
         if self._leaving:
             reasons.append("this replica is shutting down")
@@ -200,7 +196,7 @@ class Discovery:
         """Bring the gauges up to date."""
         self._metrics.streams.set(len(self._fleet))
         self._metrics.destinations.set(len(self._board))
-        self._metrics.certificate_expiry.set(self._trust.not_after)
+        self._metrics.certificate_expiry.set(self._served.not_after)
         for kind, informer in self._cluster.informers.items():
             self._metrics.synced.labels(kind).set(informer.synced)
             self._metrics.heard.labels(kind).set(informer.heard_at)

@@ -133,7 +133,7 @@ class Watch:
         before = self._shared.fleet.join(proxy)
         if before is not None:
             before.leave()
-        reading = asyncio.create_task(self._read())
+        reading = asyncio.create_task(self._read(proxy))
         try:
             self.refresh_parameters()
             await self._write()
@@ -210,11 +210,11 @@ class Watch:
             if self._leaving:
                 return
 
-    async def _read(self) -> None:
+    async def _read(self, proxy: Proxy) -> None:
         """Take requests until the client has no more; what is wrong with one ends the stream."""
         try:
             while (request := await self._next_request()) is not None:
-                await self._take(request)
+                await self._take(proxy, request)
             self.leave()
         except Exception as error:
             self._end(error)
@@ -223,7 +223,7 @@ class Watch:
         data: Any = await self._context.read()
         return None if data is aio.EOF else await self._shared.turns.run(self._namespace, partial(_parse, data))
 
-    async def _take(self, request: pb.WatchRequest) -> None:
+    async def _take(self, proxy: Proxy, request: pb.WatchRequest) -> None:
         match request.WhichOneof("message"):
             case "subscribe":
                 await self._subscriptions(request.subscribe.destinations, self._following.subscribe)
@@ -233,8 +233,7 @@ class Watch:
                 await self._in_chunks(request.acknowledge.versions, self._acknowledge)
             case "trust":
                 _checked(check_trust, request.trust)
-                if self._proxy is not None:
-                    self._proxy.trust = request.trust
+                proxy.trust = request.trust
             case "hello":
                 raise Refused(_INVALID, Reason.MALFORMED, "expected one hello in a stream, got another")
             case None:

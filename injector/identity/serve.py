@@ -84,8 +84,7 @@ class Identity:
         )
         name = config.identity or socket.gethostname()
         self._election = Election(kube, namespace=config.system_namespace, name=LEASE, identity=name)
-        self._serving = False
-        self._serving_until = 0.0
+        self._serving_until = 0.0  # seconds since 1970; 0 while the port is not open
         self._leaving = False
         self.administration = Listener(admin_socket, admin.build(registry, self._not_ready, self._refresh), ADMIN)
 
@@ -121,9 +120,9 @@ class Identity:
                 log.info("serving certificate made", issuer=signer.certificate.id)
             material, expiry = self._certificate.material, self._certificate.expiry
             if material is not None and await self._server.serve(material):
-                if not self._serving:
+                if not self._serving_until:
                     log.info("serving", port=self._server.port)
-                self._serving, self._serving_until = True, expiry
+                self._serving_until = expiry
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._changed.wait()
@@ -132,9 +131,9 @@ class Identity:
 
     def _not_ready(self) -> list[str]:
         reasons = self._issuer.faults()
-        if not reasons and not self._serving:
+        if not reasons and not self._serving_until:
             reasons.append("the port is not open yet")
-        if self._serving and self._serving_until <= time.time():
+        if 0 < self._serving_until <= time.time():
             reasons.append("the certificate that is served has expired")
         if self._leaving:
             reasons.append("this replica is shutting down")

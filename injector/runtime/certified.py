@@ -85,11 +85,6 @@ class Certified:
         self._in_vain = 0
         self._ask_again = 0.0
 
-    @property
-    def expiry(self) -> float:
-        """End of its validity (seconds since 1970); 0 while there is none."""
-        return self._held.not_after if self._held else 0.0
-
     def fault(self) -> str | None:
         """Why there is none that can be served with, a sentence; None where there is one."""
         return None if self._held is not None and time.time() < self._held.not_after else self._fault

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 Options = tuple[tuple[str, int], ...]
 
-RETRY_SECONDS: Final = 5.0
-"""For whoever asks again after an exchange that failed, for want of a descriptor for instance."""
 LAST_WORDS_SECONDS: Final = 1.0
 """For calls that end at the very end of their time."""
 
@@ -99,8 +97,10 @@ class RenewedServer(Generic[C]):
     async def serve(self, material: Material) -> bool:
         """Serve with this from now on; whether that is so. Where it cannot be had the old server goes on: ask again
         later, with the newest. Raises `StartupError` where there is no old one."""
-        if self._stopping or material == self._material:
-            return not self._stopping
+        if self._stopping:
+            return False
+        if material == self._material:
+            return True
         if self._current is None:
             self._insist_on_being_alone()
         try:

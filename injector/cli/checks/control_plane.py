@@ -10,7 +10,7 @@ from injector.cli.checks.certificates import REPAIR, certificate_lines
 from injector.cli.checks.facts import PARTS, Facts, is_ready, port_of, webhook_pods
 from injector.cli.checks.identity import identity_lines
 from injector.cli.checks.lines import Line, Section, bad, good, some, worth_knowing
-from injector.cli.checks.path import PathFacts, diagnose
+from injector.cli.checks.path import INSTALL_AGAIN, PathFacts, diagnose
 from injector.cli.checks.policies import blocking_policies
 from injector.cli.manifests import find, load_manifests
 from injector.inject.model import Json
@@ -22,7 +22,6 @@ OLDEST: Final = (1, 29)
 """Native sidecars are on by default from here (SidecarContainers, beta in 1.29)."""
 
 _INSTALL: Final = "injector install | kubectl apply -f -"
-_AGAIN: Final = "injector install OPTIONS | kubectl apply -f - (those of before: they are not remembered)"
 
 
 def sections(
@@ -76,7 +75,7 @@ def _unseen(facts: Facts) -> Iterator[Line]:
 
 def _configuration_lines(configuration: Json | KubeError) -> Iterator[Line]:
     if isinstance(configuration, NotFound):
-        yield bad("the webhook configuration is missing: no pod is injected", _AGAIN)
+        yield bad("the webhook configuration is missing: no pod is injected", INSTALL_AGAIN)
     if isinstance(configuration, KubeError):
         return
     wanted = {
@@ -86,7 +85,7 @@ def _configuration_lines(configuration: Json | KubeError) -> Iterator[Line]:
     present = {webhook["name"]: webhook for webhook in configuration.get("webhooks") or ()}
     changed = [name for name, webhook in wanted.items() if not _as_installed(present.get(name), webhook)]
     if changed:
-        yield bad("the webhook configuration is not as this version installs it", _AGAIN, details=changed)
+        yield bad("the webhook configuration is not as this version installs it", INSTALL_AGAIN, details=changed)
     else:
         yield good("the webhook configuration is as this version installs it")
     if any(webhook.get("failurePolicy") == "Ignore" for webhook in present.values()):
@@ -120,7 +119,7 @@ def _certificate_lines(facts: Facts, now: datetime.datetime) -> Iterator[Line]:
 def _deployment_lines(facts: Facts) -> Iterator[Line]:
     for name, found in facts.deployments.items():
         if isinstance(found, NotFound):
-            yield bad(f"deployment {name} is missing", _AGAIN)
+            yield bad(f"deployment {name} is missing", INSTALL_AGAIN)
         elif not isinstance(found, KubeError):
             yield _readiness(name, found, facts)
             yield from _version_difference(name, found)

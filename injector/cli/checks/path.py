@@ -133,7 +133,8 @@ def _said(obstacle: Obstacle, meaning: str, *remedy: str) -> Callable[[PathFacts
 
 _LOGS: Final = "kubectl logs -n {system} deployment/injector-"
 _REPAIR: Final = f"the controller repairs certificates within a minute; if this stays: {_LOGS}controller"
-_INSTALL: Final = "injector install OPTIONS | kubectl apply -f - (those of before: they are not remembered)"
+INSTALL_AGAIN: Final = "injector install OPTIONS | kubectl apply -f - (those of before: they are not remembered)"
+"""For whoever has installed it: the plain command would take the installation's options away."""
 
 _MEANINGS: Final[dict[Obstacle, Callable[[PathFacts], Diagnosis]]] = {
     obstacle: _said(obstacle, meaning, *remedy)
@@ -141,7 +142,7 @@ _MEANINGS: Final[dict[Obstacle, Callable[[PathFacts], Diagnosis]]] = {
         (
             Obstacle.NO_SERVICE,
             "the Service injector-webhook is missing",
-            f"install the mesh again: {_INSTALL}",
+            f"install the mesh again: {INSTALL_AGAIN}",
         ),
         (
             Obstacle.NO_PODS,
@@ -151,13 +152,13 @@ _MEANINGS: Final[dict[Obstacle, Callable[[PathFacts], Diagnosis]]] = {
         (
             Obstacle.NETWORK_POLICY,
             "NetworkPolicies isolate the webhook's pods and none opens port {port} to the API server: {policies}",
-            f"install the mesh again, its policies open the port: {_INSTALL}",
+            f"install the mesh again, its policies open the port: {INSTALL_AGAIN}",
         ),
         (
             Obstacle.FIREWALL,
             "packets to port {port} of its pods are lost on the way, though the pods are ready: a firewall",
             "let the control plane reach TCP port {port} of the pods (private control planes: a firewall rule)",
-            f"or take a port that is open: {_INSTALL.replace('install', 'install --webhook-port 10250', 1)}",
+            f"or take a port that is open: {INSTALL_AGAIN.replace('install', 'install --webhook-port 10250', 1)}",
         ),
         (
             Obstacle.REFUSED,
@@ -182,7 +183,7 @@ _MEANINGS: Final[dict[Obstacle, Callable[[PathFacts], Diagnosis]]] = {
             Obstacle.TUNNEL,
             "the control plane's tunnel to the nodes is down, or does not allow pods' addresses",
             "look at the tunnel's agents (konnectivity, or your provider's)",
-            f"where it cannot reach pods at all: {_INSTALL.replace('install', 'install --host-network', 1)}",
+            f"where it cannot reach pods at all: {INSTALL_AGAIN.replace('install', 'install --host-network', 1)}",
         ),
         (Obstacle.SLOW, "it answers too late", f"kubectl top pods -n {{system}}; {_LOGS}webhook"),
         (
