@@ -127,6 +127,11 @@ def output_of(
     return done.stdout
 
 
+def succeeds(command: Sequence[str]) -> bool:
+    """Whether a command ends with 0."""
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process and all its threads, ended ones too (proc(5), stat fields 14 and 15)."""
     # The command's name, field 2, may hold spaces: count from behind its closing parenthesis, where field 3 begins.

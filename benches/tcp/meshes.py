@@ -11,16 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benches.namespaces import Pod, entered, pod_pair
-from benches.processes import OUTPUT, ROOT, Child, output_of, running
+from benches.processes import OUTPUT, ROOT, Child, output_of, running, succeeds
 from benches.progress import BenchError
 from injector.inject.names import ADMIN_PORT, INBOUND_PORT, OUTBOUND_PORT, PROXY_UID
 from injector.inject.redirect import Family, rules
 from injector.inject.settings import resolve
+from tests.netns.volumes import NAMESPACE, Volumes, endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from injector.api.mesh_pb2 import Endpoint
 
 UNMESHED, INJECTOR, HAPROXY = "unmeshed", "injector", "haproxy"
+PORTS = range(5201, 5210)
+"""Where servers of the measurements listen."""
 _START_SECONDS = 10.0
 _FILES = 16384
 """Descriptors a proxy may open: eight for each of 1,000 connections and 1,000 more; containerd grants a million."""
@@ -63,20 +68,36 @@ def unmeshed(network: int) -> Iterator[Link]:
 
 @contextlib.contextmanager
 def injector(network: int) -> Iterator[Link]:
-    """Our proxy in both pods: `init` as root applies the webhook's rules, `run` as the proxy's user with defaults."""
-    binary = proxy_binary()
+    """Our proxy in both pods, as it is there, but for plain bytes: each believes that the other has none."""
     with contextlib.ExitStack() as stack:
         client, server = stack.enter_context(pod_pair("bench-injector", network))
         link = Link(INJECTOR, client, server)
+        known = {(server.address, port): [endpoint(server.address, port, None)] for port in PORTS}
         for pod in (client, server):
-            with entered(pod.namespace):
-                environment = {"INJECTOR_IPTABLES_RULES": _rules("v4"), "INJECTOR_IP6TABLES_RULES": _rules("v6")}
-                output_of([binary, "init"], env=environment)
-                command: list[str | Path] = [*_as_proxy_user(), binary, "run"]
-                proxy = stack.enter_context(running(f"{INJECTOR} {pod.namespace}", command, env=_told(pod)))
-                proxy.wait_until(partial(listening, ADMIN_PORT), _START_SECONDS)
-            link.proxies.append(proxy)
+            link.proxies.append(stack.enter_context(sidecar(INJECTOR, pod, known)))
         yield link
+
+
+@contextlib.contextmanager
+def sidecar(name: str, pod: Pod, known: Mapping[tuple[str, int], Iterable[Endpoint]]) -> Iterator[Child]:
+    """Our proxy in a pod: `init` as root applies the webhook's rules, `run` as the proxy's user with defaults.
+
+    It has an identity from a former life, and remembers who is behind these destinations.
+    """
+    binary, volumes = proxy_binary(), Volumes(PROXY_UID)
+    try:
+        volumes.know(known)
+        told = _told(pod) | volumes.environment
+        with entered(pod.namespace):
+            environment = {"INJECTOR_IPTABLES_RULES": _rules("v4"), "INJECTOR_IP6TABLES_RULES": _rules("v6")}
+            output_of([binary, "init"], env=environment)
+            with running(f"{name} {pod.namespace}", [*_as_proxy_user(), binary, "run"], env=told) as proxy:
+                # The kubelet's question, and its answer.
+                ready = f"http://{pod.address}:{ADMIN_PORT}/ready"
+                proxy.wait_until(partial(succeeds, ["curl", "-sf", "-o", "/dev/null", ready]), _START_SECONDS)
+                yield proxy
+    finally:
+        volumes.remove()
 
 
 @contextlib.contextmanager
@@ -140,7 +161,7 @@ def _told(pod: Pod) -> dict[str, str]:
         "INJECTOR_OPAQUE_PORTS": "",
         "INJECTOR_PROBES": "[]",
         "INJECTOR_POD_NAME": pod.namespace,
-        "INJECTOR_POD_NAMESPACE": "bench",
+        "INJECTOR_POD_NAMESPACE": NAMESPACE,
         "INJECTOR_POD_UID": "00000000-0000-0000-0000-000000000000",
         "INJECTOR_NODE_NAME": "bench",
         "INJECTOR_SERVICE_ACCOUNT": "default",

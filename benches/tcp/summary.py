@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 NOTES = f"""\
 Each row: client pod, its proxy, the server pod's proxy, server; network namespaces joined by veth. Connections reach
 the proxies by the webhook's own iptables rules and SO_ORIGINAL_DST. All of it shares the machine's cores.
-injector: defaults, one worker, no TLS in this version. haproxy: Debian's, mode tcp, `server *` (dials the original
-destination), nbthread 1, no TLS, behind the same rules.
+injector: defaults, one worker, to a pod that it believes to have no proxy: plain bytes. haproxy: Debian's, mode tcp,
+`server *` (dials the original destination), nbthread 1, no TLS, behind the same rules.
 Streams: iperf3, client to server. "proxies": user and system time of both processes together, for 10^9 bytes; "all":
 everything on every core, with clients, servers and the kernel's interrupts.
 New connections: {CONNECTING_AT_ONCE} at a time, each opened, one byte there and back, closed.
