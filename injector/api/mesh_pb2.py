@@ -24,15 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17injector/api/mesh.proto\x12\x10injector.mesh.v1\",\n\x0e\x43\x65rtifyRequest\x12\x0b\n\x03\x63sr\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\t\"G\n\x0f\x43\x65rtifyResponse\x12\r\n\x05\x63hain\x18\x01 \x03(\x0c\x12\x12\n\nnot_before\x18\x02 \x01(\x03\x12\x11\n\tnot_after\x18\x03 \x01(\x03\"\x8b\x02\n\x0cWatchRequest\x12(\n\x05hello\x18\x01 \x01(\x0b\x32\x17.injector.mesh.v1.HelloH\x00\x12\x30\n\tsubscribe\x18\x02 \x01(\x0b\x32\x1b.injector.mesh.v1.SubscribeH\x00\x12\x34\n\x0bunsubscribe\x18\x03 \x01(\x0b\x32\x1d.injector.mesh.v1.UnsubscribeH\x00\x12\x34\n\x0b\x61\x63knowledge\x18\x04 \x01(\x0b\x32\x1d.injector.mesh.v1.AcknowledgeH\x00\x12(\n\x05trust\x18\x05 \x01(\x0b\x32\x17.injector.mesh.v1.TrustH\x00\x42\t\n\x07message\"\x9e\x01\n\x05Hello\x12\x15\n\rproxy_version\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x17\n\x0fservice_account\x18\x03 \x01(\t\x12\x0b\n\x03pod\x18\x04 \x01(\t\x12\x0f\n\x07pod_uid\x18\x05 \x01(\t\x12\x0c\n\x04node\x18\x06 \x01(\t\x12&\n\x05trust\x18\x07 \x01(\x0b\x32\x17.injector.mesh.v1.Trust\"<\n\tSubscribe\x12/\n\x0c\x64\x65stinations\x18\x01 \x03(\x0b\x32\x19.injector.mesh.v1.Address\">\n\x0bUnsubscribe\x12/\n\x0c\x64\x65stinations\x18\x01 \x03(\x0b\x32\x19.injector.mesh.v1.Address\"\x8e\x01\n\x0b\x41\x63knowledge\x12\x37\n\x08versions\x18\x01 \x03(\x0b\x32%.injector.mesh.v1.Acknowledge.Version\x1a\x46\n\x07Version\x12*\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x19.injector.mesh.v1.Address\x12\x0f\n\x07version\x18\x02 \x01(\x04\"9\n\x05Trust\x12\r\n\x05roots\x18\x01 \x03(\x0c\x12\x0e\n\x06issuer\x18\x02 \x01(\x0c\x12\x11\n\tnot_after\x18\x03 \x01(\x03\"#\n\x07\x41\x64\x64ress\x12\n\n\x02ip\x18\x01 \x01(\x0c\x12\x0c\n\x04port\x18\x02 \x01(\r\"\x84\x01\n\rWatchResponse\x12\x34\n\x0b\x64\x65stination\x18\x01 \x01(\x0b\x32\x1d.injector.mesh.v1.DestinationH\x00\x12\x32\n\nparameters\x18\x02 \x01(\x0b\x32\x1c.injector.mesh.v1.ParametersH\x00\x42\t\n\x07message\"c\n\nParameters\x12\x0c\n\x04zone\x18\x01 \x01(\t\x12\x19\n\x11most_destinations\x18\x02 \x01(\r\x12\x0e\n\x06issuer\x18\x03 \x01(\x0c\x12\x1c\n\x14renew_within_seconds\x18\x04 \x01(\r\"\x8c\x02\n\x0b\x44\x65stination\x12*\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x19.injector.mesh.v1.Address\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x30\n\tendpoints\x18\x03 \x01(\x0b\x32\x1b.injector.mesh.v1.EndpointsH\x00\x12(\n\x05\x64\x65lta\x18\x04 \x01(\x0b\x32\x17.injector.mesh.v1.DeltaH\x00\x12-\n\x08not_ours\x18\x05 \x01(\x0b\x32\x19.injector.mesh.v1.NotOursH\x00\x12,\n\x07refused\x18\x06 \x01(\x0b\x32\x19.injector.mesh.v1.RefusedH\x00\x42\x07\n\x05state\"\t\n\x07NotOurs\"\t\n\x07Refused\"\xca\x01\n\tEndpoints\x12\x30\n\x07service\x18\x01 \x01(\x0b\x32\x1d.injector.mesh.v1.ServicePortH\x00\x12$\n\x03pod\x18\x02 \x01(\x0b\x32\x15.injector.mesh.v1.PodH\x00\x12-\n\tendpoints\x18\x03 \x03(\x0b\x32\x1a.injector.mesh.v1.Endpoint\x12\x18\n\x10\x61\x66\x66inity_seconds\x18\x04 \x01(\r\x12\x12\n\nnode_local\x18\x05 \x01(\x08\x42\x08\n\x06target\"<\n\x0bServicePort\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\t\"&\n\x03Pod\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\xdc\x01\n\x08\x45ndpoint\x12*\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x19.injector.mesh.v1.Address\x12$\n\x04mesh\x18\x02 \x01(\x0b\x32\x16.injector.mesh.v1.Mesh\x12.\n\treadiness\x18\x03 \x01(\x0e\x32\x1b.injector.mesh.v1.Readiness\x12\x0c\n\x04zone\x18\x04 \x01(\t\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x0e\n\x06opaque\x18\x06 \x01(\x08\x12\"\n\x03pod\x18\x07 \x01(\x0b\x32\x15.injector.mesh.v1.Pod\"@\n\x04Mesh\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x17\n\x0fservice_account\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\"v\n\x05\x44\x65lta\x12\x14\n\x0c\x62\x61se_version\x18\x01 \x01(\x04\x12+\n\x07\x63hanged\x18\x02 \x03(\x0b\x32\x1a.injector.mesh.v1.Endpoint\x12*\n\x07removed\x18\x03 \x03(\x0b\x32\x19.injector.mesh.v1.Address\"\x0f\n\rReportRequest\"\xc2\x01\n\x0eReportResponse\x12\x37\n\x07proxies\x18\x01 \x03(\x0b\x32&.injector.mesh.v1.ReportResponse.Proxy\x1aw\n\x05Proxy\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0b\n\x03pod\x18\x02 \x01(\t\x12\x0f\n\x07pod_uid\x18\x03 \x01(\t\x12\x15\n\rproxy_version\x18\x04 \x01(\t\x12&\n\x05trust\x18\x05 \x01(\x0b\x32\x17.injector.mesh.v1.Trust*6\n\tReadiness\x12\t\n\x05READY\x10\x00\x12\x0f\n\x0bTERMINATING\x10\x01\x12\r\n\tNOT_READY\x10\x02\x32Z\n\x08Identity\x12N\n\x07\x43\x65rtify\x12 .injector.mesh.v1.CertifyRequest\x1a!.injector.mesh.v1.CertifyResponse2Y\n\tDiscovery\x12L\n\x05Watch\x12\x1e.injector.mesh.v1.WatchRequest\x1a\x1f.injector.mesh.v1.WatchResponse(\x01\x30\x01\x32V\n\x05\x46leet\x12M\n\x06Report\x12\x1f.injector.mesh.v1.ReportRequest\x1a .injector.mesh.v1.ReportResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17injector/api/mesh.proto\x12\x10injector.mesh.v1\",\n\x0e\x43\x65rtifyRequest\x12\x0b\n\x03\x63sr\x18\x01 \x01(\x0c\x12\r\n\x05token\x18\x02 \x01(\t\"G\n\x0f\x43\x65rtifyResponse\x12\r\n\x05\x63hain\x18\x01 \x03(\x0c\x12\x12\n\nnot_before\x18\x02 \x01(\x03\x12\x11\n\tnot_after\x18\x03 \x01(\x03\"\x8b\x02\n\x0cWatchRequest\x12(\n\x05hello\x18\x01 \x01(\x0b\x32\x17.injector.mesh.v1.HelloH\x00\x12\x30\n\tsubscribe\x18\x02 \x01(\x0b\x32\x1b.injector.mesh.v1.SubscribeH\x00\x12\x34\n\x0bunsubscribe\x18\x03 \x01(\x0b\x32\x1d.injector.mesh.v1.UnsubscribeH\x00\x12\x34\n\x0b\x61\x63knowledge\x18\x04 \x01(\x0b\x32\x1d.injector.mesh.v1.AcknowledgeH\x00\x12(\n\x05trust\x18\x05 \x01(\x0b\x32\x17.injector.mesh.v1.TrustH\x00\x42\t\n\x07message\"\x9e\x01\n\x05Hello\x12\x15\n\rproxy_version\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x17\n\x0fservice_account\x18\x03 \x01(\t\x12\x0b\n\x03pod\x18\x04 \x01(\t\x12\x0f\n\x07pod_uid\x18\x05 \x01(\t\x12\x0c\n\x04node\x18\x06 \x01(\t\x12&\n\x05trust\x18\x07 \x01(\x0b\x32\x17.injector.mesh.v1.Trust\"<\n\tSubscribe\x12/\n\x0c\x64\x65stinations\x18\x01 \x03(\x0b\x32\x19.injector.mesh.v1.Address\">\n\x0bUnsubscribe\x12/\n\x0c\x64\x65stinations\x18\x01 \x03(\x0b\x32\x19.injector.mesh.v1.Address\"\x8e\x01\n\x0b\x41\x63knowledge\x12\x37\n\x08versions\x18\x01 \x03(\x0b\x32%.injector.mesh.v1.Acknowledge.Version\x1a\x46\n\x07Version\x12*\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x19.injector.mesh.v1.Address\x12\x0f\n\x07version\x18\x02 \x01(\x04\"9\n\x05Trust\x12\r\n\x05roots\x18\x01 \x03(\x0c\x12\x0e\n\x06issuer\x18\x02 \x01(\x0c\x12\x11\n\tnot_after\x18\x03 \x01(\x03\"#\n\x07\x41\x64\x64ress\x12\n\n\x02ip\x18\x01 \x01(\x0c\x12\x0c\n\x04port\x18\x02 \x01(\r\"\x84\x01\n\rWatchResponse\x12\x34\n\x0b\x64\x65stination\x18\x01 \x01(\x0b\x32\x1d.injector.mesh.v1.DestinationH\x00\x12\x32\n\nparameters\x18\x02 \x01(\x0b\x32\x1c.injector.mesh.v1.ParametersH\x00\x42\t\n\x07message\"c\n\nParameters\x12\x0c\n\x04zone\x18\x01 \x01(\t\x12\x19\n\x11most_destinations\x18\x02 \x01(\r\x12\x0e\n\x06issuer\x18\x03 \x01(\x0c\x12\x1c\n\x14renew_within_seconds\x18\x04 \x01(\r\"\x8c\x02\n\x0b\x44\x65stination\x12*\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x19.injector.mesh.v1.Address\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x30\n\tendpoints\x18\x03 \x01(\x0b\x32\x1b.injector.mesh.v1.EndpointsH\x00\x12(\n\x05\x64\x65lta\x18\x04 \x01(\x0b\x32\x17.injector.mesh.v1.DeltaH\x00\x12-\n\x08not_ours\x18\x05 \x01(\x0b\x32\x19.injector.mesh.v1.NotOursH\x00\x12,\n\x07refused\x18\x06 \x01(\x0b\x32\x19.injector.mesh.v1.RefusedH\x00\x42\x07\n\x05state\"\t\n\x07NotOurs\"\t\n\x07Refused\"\xf8\x01\n\tEndpoints\x12\x30\n\x07service\x18\x01 \x01(\x0b\x32\x1d.injector.mesh.v1.ServicePortH\x00\x12$\n\x03pod\x18\x02 \x01(\x0b\x32\x15.injector.mesh.v1.PodH\x00\x12-\n\tendpoints\x18\x03 \x03(\x0b\x32\x1a.injector.mesh.v1.Endpoint\x12\x18\n\x10\x61\x66\x66inity_seconds\x18\x04 \x01(\r\x12\x12\n\nnode_local\x18\x05 \x01(\x08\x12,\n\x08protocol\x18\x06 \x01(\x0e\x32\x1a.injector.mesh.v1.ProtocolB\x08\n\x06target\"<\n\x0bServicePort\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\t\"&\n\x03Pod\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x8a\x02\n\x08\x45ndpoint\x12*\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x19.injector.mesh.v1.Address\x12$\n\x04mesh\x18\x02 \x01(\x0b\x32\x16.injector.mesh.v1.Mesh\x12.\n\treadiness\x18\x03 \x01(\x0e\x32\x1b.injector.mesh.v1.Readiness\x12\x0c\n\x04zone\x18\x04 \x01(\t\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x0e\n\x06opaque\x18\x06 \x01(\x08\x12\"\n\x03pod\x18\x07 \x01(\x0b\x32\x15.injector.mesh.v1.Pod\x12,\n\x08workload\x18\x08 \x01(\x0b\x32\x1a.injector.mesh.v1.Workload\"&\n\x08Workload\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"@\n\x04Mesh\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x17\n\x0fservice_account\x18\x02 \x01(\t\x12\x0c\n\x04port\x18\x03 \x01(\r\"v\n\x05\x44\x65lta\x12\x14\n\x0c\x62\x61se_version\x18\x01 \x01(\x04\x12+\n\x07\x63hanged\x18\x02 \x03(\x0b\x32\x1a.injector.mesh.v1.Endpoint\x12*\n\x07removed\x18\x03 \x03(\x0b\x32\x19.injector.mesh.v1.Address\"\x0f\n\rReportRequest\"\xc2\x01\n\x0eReportResponse\x12\x37\n\x07proxies\x18\x01 \x03(\x0b\x32&.injector.mesh.v1.ReportResponse.Proxy\x1aw\n\x05Proxy\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0b\n\x03pod\x18\x02 \x01(\t\x12\x0f\n\x07pod_uid\x18\x03 \x01(\t\x12\x15\n\rproxy_version\x18\x04 \x01(\t\x12&\n\x05trust\x18\x05 \x01(\x0b\x32\x17.injector.mesh.v1.Trust*;\n\x08Protocol\x12\x0e\n\nUNDECLARED\x10\x00\x12\n\n\x06OPAQUE\x10\x01\x12\x08\n\x04HTTP\x10\x02\x12\t\n\x05HTTP2\x10\x03*6\n\tReadiness\x12\t\n\x05READY\x10\x00\x12\x0f\n\x0bTERMINATING\x10\x01\x12\r\n\tNOT_READY\x10\x02\x32Z\n\x08Identity\x12N\n\x07\x43\x65rtify\x12 .injector.mesh.v1.CertifyRequest\x1a!.injector.mesh.v1.CertifyResponse2Y\n\tDiscovery\x12L\n\x05Watch\x12\x1e.injector.mesh.v1.WatchRequest\x1a\x1f.injector.mesh.v1.WatchResponse(\x01\x30\x01\x32V\n\x05\x46leet\x12M\n\x06Report\x12\x1f.injector.mesh.v1.ReportRequest\x1a .injector.mesh.v1.ReportResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'injector.api.mesh_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_READINESS']._serialized_start=2421
-  _globals['_READINESS']._serialized_end=2475
+  _globals['_PROTOCOL']._serialized_start=2553
+  _globals['_PROTOCOL']._serialized_end=2612
+  _globals['_READINESS']._serialized_start=2614
+  _globals['_READINESS']._serialized_end=2668
   _globals['_CERTIFYREQUEST']._serialized_start=45
   _globals['_CERTIFYREQUEST']._serialized_end=89
   _globals['_CERTIFYRESPONSE']._serialized_start=91
@@ -64,27 +66,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFUSED']._serialized_start=1480
   _globals['_REFUSED']._serialized_end=1489
   _globals['_ENDPOINTS']._serialized_start=1492
-  _globals['_ENDPOINTS']._serialized_end=1694
-  _globals['_SERVICEPORT']._serialized_start=1696
-  _globals['_SERVICEPORT']._serialized_end=1756
-  _globals['_POD']._serialized_start=1758
-  _globals['_POD']._serialized_end=1796
-  _globals['_ENDPOINT']._serialized_start=1799
-  _globals['_ENDPOINT']._serialized_end=2019
-  _globals['_MESH']._serialized_start=2021
-  _globals['_MESH']._serialized_end=2085
-  _globals['_DELTA']._serialized_start=2087
-  _globals['_DELTA']._serialized_end=2205
-  _globals['_REPORTREQUEST']._serialized_start=2207
-  _globals['_REPORTREQUEST']._serialized_end=2222
-  _globals['_REPORTRESPONSE']._serialized_start=2225
-  _globals['_REPORTRESPONSE']._serialized_end=2419
-  _globals['_REPORTRESPONSE_PROXY']._serialized_start=2300
-  _globals['_REPORTRESPONSE_PROXY']._serialized_end=2419
-  _globals['_IDENTITY']._serialized_start=2477
-  _globals['_IDENTITY']._serialized_end=2567
-  _globals['_DISCOVERY']._serialized_start=2569
-  _globals['_DISCOVERY']._serialized_end=2658
-  _globals['_FLEET']._serialized_start=2660
-  _globals['_FLEET']._serialized_end=2746
+  _globals['_ENDPOINTS']._serialized_end=1740
+  _globals['_SERVICEPORT']._serialized_start=1742
+  _globals['_SERVICEPORT']._serialized_end=1802
+  _globals['_POD']._serialized_start=1804
+  _globals['_POD']._serialized_end=1842
+  _globals['_ENDPOINT']._serialized_start=1845
+  _globals['_ENDPOINT']._serialized_end=2111
+  _globals['_WORKLOAD']._serialized_start=2113
+  _globals['_WORKLOAD']._serialized_end=2151
+  _globals['_MESH']._serialized_start=2153
+  _globals['_MESH']._serialized_end=2217
+  _globals['_DELTA']._serialized_start=2219
+  _globals['_DELTA']._serialized_end=2337
+  _globals['_REPORTREQUEST']._serialized_start=2339
+  _globals['_REPORTREQUEST']._serialized_end=2354
+  _globals['_REPORTRESPONSE']._serialized_start=2357
+  _globals['_REPORTRESPONSE']._serialized_end=2551
+  _globals['_REPORTRESPONSE_PROXY']._serialized_start=2432
+  _globals['_REPORTRESPONSE_PROXY']._serialized_end=2551
+  _globals['_IDENTITY']._serialized_start=2670
+  _globals['_IDENTITY']._serialized_end=2760
+  _globals['_DISCOVERY']._serialized_start=2762
+  _globals['_DISCOVERY']._serialized_end=2851
+  _globals['_FLEET']._serialized_start=2853
+  _globals['_FLEET']._serialized_end=2939
 # @@protoc_insertion_point(module_scope)

@@ -28,6 +28,36 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Protocol:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ProtocolEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Protocol.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    UNDECLARED: _Protocol.ValueType  # 0
+    """Nobody has said, or nobody here knows the word: the first bytes of a connection decide."""
+    OPAQUE: _Protocol.ValueType  # 1
+    """Plain bytes: nobody looks at them, and nobody waits for the client to speak first."""
+    HTTP: _Protocol.ValueType  # 2
+    """HTTP/1.1, and whatever a connection upgrades to from there."""
+    HTTP2: _Protocol.ValueType  # 3
+    """HTTP/2 from the first byte (prior knowledge), gRPC too."""
+
+class Protocol(_Protocol, metaclass=_ProtocolEnumTypeWrapper):
+    """What a Service's port carries, by its appProtocol and by injector.mesh/opaque-ports of the Service or, where that says
+    nothing, of its namespace. A pod's own address: what the pod says, which is OPAQUE or nothing.
+    """
+
+UNDECLARED: Protocol.ValueType  # 0
+"""Nobody has said, or nobody here knows the word: the first bytes of a connection decide."""
+OPAQUE: Protocol.ValueType  # 1
+"""Plain bytes: nobody looks at them, and nobody waits for the client to speak first."""
+HTTP: Protocol.ValueType  # 2
+"""HTTP/1.1, and whatever a connection upgrades to from there."""
+HTTP2: Protocol.ValueType  # 3
+"""HTTP/2 from the first byte (prior knowledge), gRPC too."""
+Global___Protocol: _TypeAlias = Protocol  # noqa: Y015
+
 class _Readiness:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -487,10 +517,13 @@ class Endpoints(_message.Message):
     ENDPOINTS_FIELD_NUMBER: _builtins.int
     AFFINITY_SECONDS_FIELD_NUMBER: _builtins.int
     NODE_LOCAL_FIELD_NUMBER: _builtins.int
+    PROTOCOL_FIELD_NUMBER: _builtins.int
     affinity_seconds: _builtins.int
     """How long a client stays with the endpoint it was given last (Service sessionAffinity: ClientIP); 0: it does not."""
     node_local: _builtins.bool
     """Only endpoints of the proxy's own node may be chosen (internalTrafficPolicy: Local)."""
+    protocol: Global___Protocol.ValueType
+    """What the port is declared to carry. An endpoint that is `opaque` carries plain bytes, whatever stands here."""
     @_builtins.property
     def service(self) -> Global___ServicePort: ...
     @_builtins.property
@@ -509,10 +542,11 @@ class Endpoints(_message.Message):
         endpoints: _abc.Iterable[Global___Endpoint] | None = ...,
         affinity_seconds: _builtins.int = ...,
         node_local: _builtins.bool = ...,
+        protocol: Global___Protocol.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["pod", b"pod", "service", b"service", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["affinity_seconds", b"affinity_seconds", "endpoints", b"endpoints", "node_local", b"node_local", "pod", b"pod", "service", b"service", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affinity_seconds", b"affinity_seconds", "endpoints", b"endpoints", "node_local", b"node_local", "pod", b"pod", "protocol", b"protocol", "service", b"service", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["service", "pod"]  # noqa: Y015
     _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
@@ -579,6 +613,7 @@ class Endpoint(_message.Message):
     NODE_FIELD_NUMBER: _builtins.int
     OPAQUE_FIELD_NUMBER: _builtins.int
     POD_FIELD_NUMBER: _builtins.int
+    WORKLOAD_FIELD_NUMBER: _builtins.int
     readiness: Global___Readiness.ValueType
     zone: _builtins.str
     """topology.kubernetes.io/zone of its node, and the node; empty where not known."""
@@ -597,6 +632,10 @@ class Endpoint(_message.Message):
     def pod(self) -> Global___Pod:
         """The pod that owns the address; absent where no live pod of the slice's namespace does."""
 
+    @_builtins.property
+    def workload(self) -> Global___Workload:
+        """What that pod belongs to, in the pod's namespace; absent where there is no pod, or where it is not known."""
+
     def __init__(
         self,
         *,
@@ -607,14 +646,41 @@ class Endpoint(_message.Message):
         node: _builtins.str = ...,
         opaque: _builtins.bool = ...,
         pod: Global___Pod | None = ...,
+        workload: Global___Workload | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "mesh", b"mesh", "pod", b"pod"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "mesh", b"mesh", "pod", b"pod", "workload", b"workload"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "mesh", b"mesh", "node", b"node", "opaque", b"opaque", "pod", b"pod", "readiness", b"readiness", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "mesh", b"mesh", "node", b"node", "opaque", b"opaque", "pod", b"pod", "readiness", b"readiness", "workload", b"workload", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Endpoint: _TypeAlias = Endpoint  # noqa: Y015
+
+@_typing.final
+class Workload(_message.Message):
+    """What a person would name when asked what a pod belongs to: Deployment web, and not the ReplicaSet between the two. A
+    pod that belongs to nothing is its own: Pod web-a.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    name: _builtins.str
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Workload: _TypeAlias = Workload  # noqa: Y015
 
 @_typing.final
 class Mesh(_message.Message):

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf import message_factory
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message import Message
 
 from injector.api import mesh_pb2, methods
 
@@ -136,26 +136,45 @@ def test_an_added_field_is_no_break() -> None:
     assert breaks(today(), grown) == []
 
 
-def _grown() -> type[Message]:
-    """WatchResponse as a later version may have it: one more member of the oneof, and one more field."""
-    described = today()
-    described.name, described.package = "later.proto", "later"
+def _response_of(described: FileDescriptorProto) -> Any:
+    """WatchResponse, as that version of the contract has it."""
+    described.name, described.package = "other.proto", "other"
     for _, message in _flat("", list(described.message_type)):
         for field in message.field:
             if field.type_name:
-                field.type_name = field.type_name.replace(".injector.mesh.v1.", ".later.")
+                field.type_name = field.type_name.replace(".injector.mesh.v1.", ".other.")
     del described.service[:]
+    pool = DescriptorPool()
+    pool.Add(described)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("other.WatchResponse"))
+
+
+def _grown() -> Any:
+    """WatchResponse as a later version may have it: one more member of the oneof."""
+    described = today()
     response = next(message for message in described.message_type if message.name == "WatchResponse")
     later = response.field.add(name="later", number=50, type=FieldDescriptorProto.TYPE_STRING, label=1)
     later.oneof_index = 0
-    pool = DescriptorPool()
-    pool.Add(described)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("later.WatchResponse"))
+    return _response_of(described)
 
 
 def test_an_unknown_member_of_a_oneof_reads_as_none() -> None:
     bytes_of_tomorrow = _grown()(later="something new").SerializeToString()
     assert mesh_pb2.WatchResponse.FromString(bytes_of_tomorrow).WhichOneof("message") is None
+
+
+@pytest.mark.parametrize("frozen", FROZEN, ids=[path.stem for path in FROZEN])
+def test_who_speaks_what_was_released_hears_of_endpoints_what_it_knows_and_is_heard(frozen: Path) -> None:
+    told = mesh_pb2.WatchResponse()
+    whole = told.destination.endpoints
+    whole.node_local, whole.protocol = True, mesh_pb2.HTTP2
+    whole.endpoints.add(zone="zone-a", workload=mesh_pb2.Workload(kind="Deployment", name="web"))
+    old = _response_of(read(frozen)).FromString(told.SerializeToString())
+    assert (old.destination.endpoints.node_local, old.destination.endpoints.endpoints[0].zone) == (True, "zone-a")
+    old.DiscardUnknownFields()
+    heard = mesh_pb2.WatchResponse.FromString(old.SerializeToString()).destination.endpoints
+    assert (heard.node_local, heard.protocol) == (True, mesh_pb2.UNDECLARED)
+    assert not heard.endpoints[0].HasField("workload")
 
 
 def test_the_methods_have_the_names_of_the_contract() -> None:

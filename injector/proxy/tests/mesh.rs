@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use injector_proxy::config::Networks;
 use injector_proxy::dial::Failure;
-use injector_proxy::discovery::{Endpoint, Group, Known, Peer, Readiness};
+use injector_proxy::discovery::{Endpoint, Group, Known, Peer, Protocol as Declared, Readiness};
 use injector_proxy::metrics::{Direction, Handshake, Peers, Plaintext};
 use injector_proxy::policy::Policy;
 use injector_proxy::preface::{Preface, Protocol};
@@ -31,11 +31,19 @@ fn service() -> SocketAddr {
 /// An endpoint at `address`, whose proxy, if it has one, is `account` and listens at `port`.
 fn endpoint(address: SocketAddr, peer: Option<(&str, u16)>) -> Endpoint {
     let peer = peer.map(|(account, port)| Peer { identity: identity(account), port });
-    Endpoint { address, peer, readiness: Readiness::Ready, near: false, opaque: false, load: Arc::default() }
+    Endpoint {
+        address,
+        peer,
+        readiness: Readiness::Ready,
+        near: false,
+        opaque: false,
+        workload: None,
+        load: Arc::default(),
+    }
 }
 
 fn group(endpoints: Vec<Endpoint>) -> Known {
-    Known::Group(Arc::new(Group::new(None, endpoints, None, false, None)))
+    Known::Group(Arc::new(Group::new(None, Declared::Undeclared, endpoints, None, false, None)))
 }
 
 /// A client's proxy, a server's proxy, and the application behind it, which is the only endpoint of `service()`.

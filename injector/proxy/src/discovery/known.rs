@@ -22,6 +22,8 @@ pub enum Known {
 pub struct Group {
     /// Whose they are; none if it is something that this proxy has not heard of.
     pub target: Option<Target>,
+    /// What its port is declared to carry. An endpoint that is opaque carries plain bytes, whatever stands here.
+    pub protocol: Protocol,
     /// How long this pod stays with an endpoint.
     pub affinity: Option<Duration>,
     /// Whether only endpoints of this node may be chosen.
@@ -48,6 +50,8 @@ pub struct Endpoint {
     pub near: bool,
     /// Whether its port is declared to carry plain bytes.
     pub opaque: bool,
+    /// What its pod belongs to; none where that is not known.
+    pub workload: Option<Arc<Workload>>,
     /// Kept from version to version.
     pub load: Arc<Load>,
 }
@@ -59,6 +63,29 @@ pub struct Peer {
     pub identity: SpiffeId,
     /// Its port for mesh traffic.
     pub port: u16,
+}
+
+/// What a person would name when asked what a pod belongs to, in the pod's namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Such as `Deployment`.
+    pub kind: Box<str>,
+    /// Such as `web`.
+    pub name: Box<str>,
+}
+
+/// What a destination's port is declared to carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// Nobody has said: the first bytes of a connection decide.
+    #[default]
+    Undeclared,
+    /// Plain bytes, at which nobody looks.
+    Opaque,
+    /// HTTP/1.1, and whatever a connection upgrades to from there.
+    Http,
+    /// HTTP/2 from the first byte (prior knowledge), gRPC too.
+    Http2,
 }
 
 /// Whether an endpoint serves.
@@ -76,6 +103,7 @@ impl Group {
     /// The endpoints of a destination of which nothing was known before, or as they follow those `before`.
     pub fn new(
         target: Option<Target>,
+        protocol: Protocol,
         mut endpoints: Vec<Endpoint>,
         affinity: Option<Duration>,
         node_local: bool,
@@ -88,7 +116,7 @@ impl Group {
         endpoints.sort_by_key(|endpoint| !chosen(endpoint));
         let candidates = endpoints.partition_point(chosen);
         let kept = before.map(|group| Arc::clone(&group.kept)).unwrap_or_default();
-        Self { target, affinity, node_local, endpoints, candidates, kept }
+        Self { target, protocol, affinity, node_local, endpoints, candidates, kept }
     }
 
     /// All of them, in no order.
@@ -150,7 +178,7 @@ mod tests {
 
     fn endpoint(port: u16, readiness: Readiness, near: bool) -> Endpoint {
         let address = ([10, 0, 0, 1], port).into();
-        Endpoint { address, peer: None, readiness, near, opaque: false, load: Arc::default() }
+        Endpoint { address, peer: None, readiness, near, opaque: false, workload: None, load: Arc::default() }
     }
 
     /// The ports that are ever chosen.
@@ -163,7 +191,14 @@ mod tests {
     }
 
     fn service(endpoints: Vec<Endpoint>, node_local: bool) -> Group {
-        Group::new(Some(Target::Service(ServicePort::default())), endpoints, None, node_local, None)
+        Group::new(
+            Some(Target::Service(ServicePort::default())),
+            Protocol::Undeclared,
+            endpoints,
+            None,
+            node_local,
+            None,
+        )
     }
 
     #[test]
@@ -193,29 +228,38 @@ mod tests {
     #[test]
     fn a_pods_own_address_is_dialled_whatever_it_says() {
         let endpoints = vec![endpoint(1, Readiness::NotReady, false)];
-        let group = Group::new(Some(Target::Pod(Pod::default())), endpoints, None, false, None);
+        let group = Group::new(Some(Target::Pod(Pod::default())), Protocol::Undeclared, endpoints, None, false, None);
         assert_eq!(chosen(&group), [1]);
     }
 
     #[test]
     fn affinity_stays_while_the_endpoint_is_there_and_answers() {
         let endpoints: Vec<_> = (1..20).map(|port| endpoint(port, Readiness::Ready, false)).collect();
-        let group = Group::new(None, endpoints.clone(), Some(Duration::from_mins(1)), false, None);
+        let group =
+            Group::new(None, Protocol::Undeclared, endpoints.clone(), Some(Duration::from_mins(1)), false, None);
         let [first] = chosen(&group)[..] else { panic!("one endpoint all the time") };
-        let newer = Group::new(None, endpoints.clone(), Some(Duration::from_mins(1)), false, Some(&group));
+        let newer = Group::new(
+            None,
+            Protocol::Undeclared,
+            endpoints.clone(),
+            Some(Duration::from_mins(1)),
+            false,
+            Some(&group),
+        );
         assert_eq!(chosen(&newer), [first], "versions come and go");
         let second = newer.choose(&[([10, 0, 0, 1], first).into()]).unwrap().address.port();
         assert_ne!(second, first, "it did not answer");
         assert_eq!(chosen(&newer), [second]);
         let without = endpoints.into_iter().filter(|endpoint| endpoint.address.port() != second).collect();
-        let without = Group::new(None, without, Some(Duration::from_mins(1)), false, Some(&newer));
+        let without =
+            Group::new(None, Protocol::Undeclared, without, Some(Duration::from_mins(1)), false, Some(&newer));
         assert!(chosen(&without).len() == 1 && chosen(&without) != [second], "it is gone");
     }
 
     #[test]
     fn affinity_ends() {
         let endpoints = (1..20).map(|port| endpoint(port, Readiness::Ready, false)).collect();
-        let group = Group::new(None, endpoints, Some(Duration::ZERO), false, None);
+        let group = Group::new(None, Protocol::Undeclared, endpoints, Some(Duration::ZERO), false, None);
         assert!(chosen(&group).len() > 5);
     }
 }

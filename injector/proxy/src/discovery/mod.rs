@@ -17,7 +17,7 @@ mod wire;
 pub use client::Client;
 pub use directory::{Decision, Directory};
 pub use keeper::{keep, restore};
-pub use known::{Endpoint, Group, Known, Peer, Readiness};
+pub use known::{Endpoint, Group, Known, Peer, Protocol, Readiness, Workload};
 pub use metrics::ClientMetrics;
 pub use store::{Store, decode as decode_store};
 pub use table::{Brought, Counts, Stream};

@@ -20,8 +20,8 @@ use crate::api;
 const NAME: &str = "destinations";
 const HEADER: &[u8] = b"injector destinations 1\n";
 
-/// The volume has 4 MiB; while a new file replaces the old one both are there, and keys need a few KiB. Some 30,000
-/// endpoints of 50 bytes.
+/// The volume has 4 MiB; while a new file replaces the old one both are there, and keys need a few KiB. Some 20,000
+/// endpoints of 75 bytes.
 const MOST_BYTES: usize = 1536 * 1024;
 
 /// The file.
@@ -84,6 +84,7 @@ pub fn decode(bytes: &[u8], place: &Place) -> Option<Vec<(SocketAddr, Known)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::discovery::Protocol;
     use std::os::unix::fs::PermissionsExt as _;
 
     fn place() -> Place {
@@ -95,9 +96,14 @@ mod tests {
             address: Some(api::Address { ip: number.to_be_bytes().to_vec(), port: 8080 }),
             mesh: Some(api::Mesh { namespace: "shop".to_owned(), service_account: "web".to_owned(), port: 0 }),
             node: if number == 0 { "node-1".to_owned() } else { "node-2".to_owned() },
+            workload: Some(api::Workload { kind: "Deployment".to_owned(), name: "web".to_owned() }),
             ..api::Endpoint::default()
         };
-        let state = api::Endpoints { endpoints: (0..endpoints).map(endpoint).collect(), ..api::Endpoints::default() };
+        let state = api::Endpoints {
+            endpoints: (0..endpoints).map(endpoint).collect(),
+            protocol: api::Protocol::Http.into(),
+            ..api::Endpoints::default()
+        };
         match wire::take(None, None, Some(api::destination::State::Endpoints(state)), &place()).unwrap() {
             Taken::Known(known) => known,
             other => panic!("{other:?}"),
@@ -125,6 +131,8 @@ mod tests {
         assert_eq!(group.endpoints().iter().filter(|endpoint| endpoint.near).count(), 1);
         let peer = group.endpoints()[0].peer.as_ref().unwrap();
         assert_eq!((peer.identity.to_string(), peer.port), ("spiffe://cluster.local/ns/shop/sa/web".to_owned(), 4143));
+        let workload = group.endpoints()[0].workload.as_ref().unwrap();
+        assert_eq!((group.protocol, &*workload.kind, &*workload.name), (Protocol::Http, "Deployment", "web"));
         let mode = fs::metadata(directory.join(NAME)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "nothing is left beside it");

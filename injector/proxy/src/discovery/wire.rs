@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::known::{Endpoint, Group, Known, Peer, Readiness};
+use super::known::{Endpoint, Group, Known, Peer, Protocol, Readiness, Workload};
 use crate::api;
 use crate::api::destination::State;
 use crate::config::INBOUND_PORT;
@@ -100,6 +100,7 @@ pub fn take(before: Option<&Known>, version: Option<u64>, state: Option<State>, 
 }
 
 fn snapshot(before: Option<&Group>, all: api::Endpoints, place: &Place) -> Result<Group, Fault> {
+    let protocol = protocol(all.protocol());
     let known = before.map(Group::endpoints).unwrap_or_default();
     let known: HashMap<SocketAddr, &Endpoint> = known.iter().map(|endpoint| (endpoint.address, endpoint)).collect();
     let mut endpoints: Vec<Endpoint> = Vec::with_capacity(all.endpoints.len());
@@ -111,7 +112,7 @@ fn snapshot(before: Option<&Group>, all: api::Endpoints, place: &Place) -> Resul
         endpoints.push(endpoint);
     }
     let affinity = (all.affinity_seconds > 0).then(|| Duration::from_secs(all.affinity_seconds.into()));
-    Ok(Group::new(all.target, endpoints, affinity, all.node_local, before))
+    Ok(Group::new(all.target, protocol, endpoints, affinity, all.node_local, before))
 }
 
 fn difference(before: &Group, delta: api::Delta, place: &Place) -> Result<Group, Fault> {
@@ -137,10 +138,11 @@ fn difference(before: &Group, delta: api::Delta, place: &Place) -> Result<Group,
             }
         }
     }
-    Ok(Group::new(before.target.clone(), endpoints, before.affinity, before.node_local, Some(before)))
+    Ok(Group::new(before.target.clone(), before.protocol, endpoints, before.affinity, before.node_local, Some(before)))
 }
 
-/// `neighbour` is an endpoint of the same group: most likely of the same identity, whose text is then shared.
+/// `neighbour` is an endpoint of the same group: most likely of the same identity and workload, whose texts are then
+/// shared.
 fn endpoint(wire: &api::Endpoint, neighbour: Option<&Endpoint>, place: &Place) -> Result<Endpoint, Fault> {
     Ok(Endpoint {
         address: address(wire.address.as_ref())?,
@@ -152,6 +154,7 @@ fn endpoint(wire: &api::Endpoint, neighbour: Option<&Endpoint>, place: &Place) -
         },
         near: wire.node == place.node,
         opaque: wire.opaque,
+        workload: wire.workload.as_ref().map(|told| workload(told, neighbour)),
         load: Arc::default(),
     })
 }
@@ -172,6 +175,22 @@ fn peer(mesh: &api::Mesh, neighbour: Option<&Endpoint>, place: &Place) -> Result
     Ok(Peer { identity, port })
 }
 
+fn protocol(told: api::Protocol) -> Protocol {
+    match told {
+        api::Protocol::Undeclared => Protocol::Undeclared,
+        api::Protocol::Opaque => Protocol::Opaque,
+        api::Protocol::Http => Protocol::Http,
+        api::Protocol::Http2 => Protocol::Http2,
+    }
+}
+
+fn workload(told: &api::Workload, neighbour: Option<&Endpoint>) -> Arc<Workload> {
+    let like = neighbour.and_then(|endpoint| endpoint.workload.as_ref());
+    let same = like.filter(|workload| *workload.kind == *told.kind && *workload.name == *told.name);
+    let new = || Arc::new(Workload { kind: told.kind.as_str().into(), name: told.name.as_str().into() });
+    same.map_or_else(new, Arc::clone)
+}
+
 /// A message from which `take` would learn the same.
 pub fn to_destination(at: SocketAddr, known: &Known, place: &Place) -> api::Destination {
     let state = match known {
@@ -181,9 +200,19 @@ pub fn to_destination(at: SocketAddr, known: &Known, place: &Place) -> api::Dest
             endpoints: group.endpoints().iter().map(|endpoint| to_endpoint(endpoint, place)).collect(),
             affinity_seconds: group.affinity.map_or(0, |time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX)),
             node_local: group.node_local,
+            protocol: to_protocol(group.protocol).into(),
         }),
     };
     api::Destination { address: Some(to_address(at)), version: 0, state: Some(state) }
+}
+
+fn to_protocol(protocol: Protocol) -> api::Protocol {
+    match protocol {
+        Protocol::Undeclared => api::Protocol::Undeclared,
+        Protocol::Opaque => api::Protocol::Opaque,
+        Protocol::Http => api::Protocol::Http,
+        Protocol::Http2 => api::Protocol::Http2,
+    }
 }
 
 fn to_endpoint(endpoint: &Endpoint, place: &Place) -> api::Endpoint {
@@ -202,6 +231,10 @@ fn to_endpoint(endpoint: &Endpoint, place: &Place) -> api::Endpoint {
         readiness: readiness.into(),
         node: if endpoint.near { place.node.clone() } else { String::new() },
         opaque: endpoint.opaque,
+        workload: endpoint
+            .workload
+            .as_ref()
+            .map(|workload| api::Workload { kind: workload.kind.to_string(), name: workload.name.to_string() }),
         ..api::Endpoint::default()
     }
 }

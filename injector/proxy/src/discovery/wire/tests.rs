@@ -43,6 +43,7 @@ fn every_field_is_read() {
         readiness: api::Readiness::Terminating.into(),
         node: "node-1".to_owned(),
         opaque: true,
+        workload: Some(api::Workload { kind: "Deployment".to_owned(), name: "web".to_owned() }),
         ..meshed(1, "web")
     };
     let target = api::endpoints::Target::Service(api::ServicePort::default());
@@ -51,15 +52,18 @@ fn every_field_is_read() {
         affinity_seconds: 10_800,
         node_local: true,
         target: Some(target.clone()),
+        protocol: api::Protocol::Http2.into(),
     };
     let known = known(None, None, State::Endpoints(state.clone()));
     let group = group(&known);
     assert_eq!((group.affinity, group.node_local), (Some(Duration::from_hours(3)), true));
-    assert_eq!(group.target, Some(target));
+    assert_eq!((&group.target, group.protocol), (&Some(target), Protocol::Http2));
     let [endpoint] = group.endpoints() else { panic!("one endpoint") };
     let peer = endpoint.peer.clone().unwrap();
     assert_eq!((peer.identity.as_str(), peer.port), ("spiffe://cluster.local/ns/shop/sa/web", 5000));
     assert_eq!((endpoint.readiness, endpoint.near, endpoint.opaque), (Readiness::Terminating, true, true));
+    let workload = endpoint.workload.as_deref().unwrap();
+    assert_eq!((&*workload.kind, &*workload.name), ("Deployment", "web"));
     assert_eq!(to_destination("10.0.0.9:80".parse().unwrap(), &known, &place()).state, Some(State::Endpoints(state)));
 }
 
@@ -71,7 +75,56 @@ fn what_is_absent_or_unknown_has_its_meaning() {
     let endpoints = group(&known).endpoints();
     assert_eq!((endpoints[0].readiness, &endpoints[0].peer), (Readiness::Ready, &None));
     assert_eq!(endpoints[1].peer.as_ref().unwrap().port, INBOUND_PORT);
-    assert_eq!(group(&known).affinity, None);
+    assert_eq!(endpoints[1].workload, None);
+    assert_eq!((group(&known).affinity, group(&known).protocol), (None, Protocol::Undeclared));
+}
+
+#[test]
+fn every_protocol_goes_there_and_back_and_an_unknown_one_is_undeclared() {
+    for (told, expected) in [
+        (api::Protocol::Undeclared.into(), Protocol::Undeclared),
+        (api::Protocol::Opaque.into(), Protocol::Opaque),
+        (api::Protocol::Http.into(), Protocol::Http),
+        (api::Protocol::Http2.into(), Protocol::Http2),
+        (77, Protocol::Undeclared),
+    ] {
+        let state = State::Endpoints(api::Endpoints { protocol: told, ..api::Endpoints::default() });
+        let first = known(None, None, state);
+        assert_eq!(group(&first).protocol, expected, "{told}");
+        let again = to_destination("10.0.0.9:80".parse().unwrap(), &first, &place()).state.unwrap();
+        assert_eq!(group(&known(None, None, again)).protocol, expected, "{told}");
+    }
+}
+
+#[test]
+fn a_difference_keeps_the_protocol_and_a_snapshot_brings_another() {
+    let told = |protocol: api::Protocol| {
+        State::Endpoints(api::Endpoints { protocol: protocol.into(), ..api::Endpoints::default() })
+    };
+    let before = known(None, None, told(api::Protocol::Http));
+    let delta = api::Delta { base_version: 1, changed: vec![meshed(1, "web")], removed: Vec::new() };
+    let grown = known(Some(&before), Some(1), State::Delta(delta));
+    assert_eq!((group(&grown).protocol, group(&grown).endpoints().len()), (Protocol::Http, 1));
+    assert_eq!(group(&known(Some(&grown), None, told(api::Protocol::Opaque))).protocol, Protocol::Opaque);
+}
+
+#[test]
+fn neighbours_of_one_workload_share_it_and_others_do_not() {
+    let of = |number, name: &str| {
+        let workload = Some(api::Workload { kind: "Deployment".to_owned(), name: name.to_owned() });
+        api::Endpoint { workload, ..meshed(number, "web") }
+    };
+    let before = known(None, None, all(vec![of(1, "web"), of(2, "web"), of(3, "api"), meshed(4, "web")]));
+    let [first, second, third, fourth] = group(&before).endpoints() else { panic!("four") };
+    let shared = |endpoint: &Endpoint| Arc::as_ptr(endpoint.workload.as_ref().unwrap());
+    assert_eq!(shared(first), shared(second));
+    assert_eq!((&*third.workload.as_ref().unwrap().name, &fourth.workload), ("api", &None));
+    let delta =
+        State::Delta(api::Delta { base_version: 1, changed: vec![of(4, "api"), of(1, "api")], removed: vec![] });
+    let after = known(Some(&before), Some(1), delta);
+    let names: Vec<_> =
+        group(&after).endpoints().iter().map(|one| one.workload.as_ref().unwrap().name.clone()).collect();
+    assert_eq!(names.iter().filter(|name| &***name == "api").count(), 3, "{names:?}");
 }
 
 #[test]
