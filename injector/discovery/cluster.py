@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from injector.discovery.records import project_node, project_pod, project_service, project_slice
+from injector.discovery.records import project_namespace, project_node, project_pod, project_service, project_slice
 from injector.kube.informer import Informer, Selection
-from injector.kube.resources import CONFIG_MAPS, ENDPOINT_SLICES, NODES, PODS, SERVICES
+from injector.kube.resources import CONFIG_MAPS, ENDPOINT_SLICES, NAMESPACES, NODES, PODS, SERVICES
 from injector.pki import fingerprint, read_bundle
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from injector.discovery.board import Board
     from injector.discovery.index import Index
     from injector.discovery.records import PodRecord, ServiceRecord, SliceRecord
+    from injector.inject.ports import PortRange
     from injector.kube.client import KubeClient, Object
     from injector.kube.informer import Key
 
@@ -56,6 +57,9 @@ class Cluster:
         one = Selection.one(CONFIG_MAPS, name=IDENTITY_CONFIG_MAP, namespace=system_namespace)
         self.informers: dict[str, Informer[Any]] = {
             "Node": Informer(kube, Selection(NODES, metadata_only=True), project_node, self._on_node),
+            "Namespace": Informer(
+                kube, Selection(NAMESPACES, metadata_only=True), project_namespace, self._on_namespace
+            ),
             "Pod": Informer(kube, Selection(PODS, field_selector=LIVE), project_pod, self._on_pod),
             "Service": Informer(kube, Selection(SERVICES), project_service, self._on_service),
             "EndpointSlice": Informer(
@@ -86,6 +90,9 @@ class Cluster:
     def _on_node(self, key: Key, _: str | None, zone: str | None) -> None:
         self._board.touch(self._index.put_node(key[1], zone))
         self._on_parameters()
+
+    def _on_namespace(self, key: Key, _: object, opaque: tuple[PortRange, ...] | None) -> None:
+        self._board.touch(self._index.put_namespace(key[1], opaque))
 
     def _on_issuer(self, _: Key, __: bytes | None, new: bytes | None) -> None:
         self.issuer = new or b""

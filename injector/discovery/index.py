@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from injector.discovery.model import Destination, Endpoint, Endpoints, Identity, PodName, Readiness, ServicePort
+from injector.discovery.model import (
+    Destination,
+    Endpoint,
+    Endpoints,
+    Identity,
+    PodName,
+    Protocol,
+    Readiness,
+    ServicePort,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from injector.discovery.records import PodRecord, ServiceRecord, SliceEndpoint, SliceRecord
+    from injector.inject.ports import PortRange
 
 Key = tuple[str, str]
 """Namespace and name."""
@@ -36,6 +46,7 @@ class Index:
         self._slices: dict[Key, SliceRecord] = {}
         self._pods: dict[Key, PodRecord] = {}
         self._zones: dict[str, str] = {}
+        self._opaque: dict[str, tuple[PortRange, ...]] = {}
         self._ports: dict[Destination, ServicePort] = {}
         self._slices_of: dict[Key, tuple[Key, ...]] = {}
         # Pods that say an address is theirs: one, but for moments in which an address passes from one to another.
@@ -103,6 +114,14 @@ class Index:
             self._zones[name] = zone
         return self._touched_by([(key, pod) for key, pod in self._pods.items() if pod.node == name])
 
+    def put_namespace(self, name: str, opaque: tuple[PortRange, ...] | None) -> Touched:
+        """A namespace came, changed or went; its opaque ports. Rare, so its Services are looked for among all."""
+        if opaque is None:
+            self._opaque.pop(name, None)
+        else:
+            self._opaque[name] = opaque
+        return Touched(self._destinations(key for key in self._services if key[0] == name), set())
+
     def _touched_by(self, pods: Iterable[tuple[Key, PodRecord]]) -> Touched:
         ips: set[bytes] = set()
         services: set[Key] = set()
@@ -128,21 +147,23 @@ class Index:
     def resolve(self, destination: Destination) -> Endpoints | None:
         """What is behind a destination; None where it is neither a Service's nor a pod's."""
         if (port := self._ports.get(destination)) is not None:
-            return self._of_service(port, len(destination.ip))
+            return self._of_service(port, destination)
         if (owner := self._owner(destination.ip)) is not None:
             name = PodName(*owner)
             endpoint = self._of_pod(destination, owner, Readiness.READY, zone="")
-            return Endpoints(name, {destination: endpoint})
+            # What Services say of the port is not this pod's word: another Service may say otherwise.
+            protocol = Protocol.OPAQUE if endpoint.opaque else Protocol.UNDECLARED
+            return Endpoints(name, {destination: endpoint}, protocol=protocol)
         return None
 
-    def _of_service(self, target: ServicePort, length: int) -> Endpoints:
+    def _of_service(self, target: ServicePort, destination: Destination) -> Endpoints:
         key = (target.namespace, target.name)
         service = self._services[key]
         found: dict[Destination, Endpoint] = {}
         for place in self._slices_of.get(key, ()):
             record = self._slices[place]
             port = next((number for name, number in record.ports if name == target.port), None)
-            if port is None or record.length != length:
+            if port is None or record.length != len(destination.ip):
                 continue
             for entry in record.endpoints:
                 endpoint = self._of_entry(Destination(entry.ip, port), entry, target.namespace)
@@ -152,7 +173,16 @@ class Index:
                 known = found.get(endpoint.address)
                 if known is None or endpoint.readiness < known.readiness:
                     found[endpoint.address] = endpoint
-        return Endpoints(target, found, service.affinity_seconds, service.node_local)
+        protocol = self._protocol(service, target.namespace, destination.port)
+        return Endpoints(target, found, service.affinity_seconds, service.node_local, protocol)
+
+    def _protocol(self, service: ServiceRecord, namespace: str, port: int) -> Protocol:
+        """What a Service's port carries. The mesh's own annotation counts before appProtocol, which others read, too;
+        and the Service's word stands in place of its namespace's, as a pod's does."""
+        opaque = self._opaque.get(namespace, ()) if service.opaque is None else service.opaque
+        if any(port in ports for ports in opaque):
+            return Protocol.OPAQUE
+        return next(protocol for number, _, protocol in service.ports if number == port)
 
     def _of_entry(self, address: Destination, entry: SliceEndpoint, namespace: str) -> Endpoint | None:
         """The endpoint that an entry of a slice stands for; None for one to be left out for now.
@@ -185,6 +215,7 @@ class Index:
             node=pod.node,
             opaque=pod.mesh is not None and any(address.port in opaque for opaque in pod.mesh.opaque),
             pod=PodName(*owner),
+            workload=pod.workload,
         )
 
     def _owner(self, ip: bytes) -> Key | None:
@@ -198,7 +229,7 @@ class Index:
 
 def _service_ports(key: Key, record: ServiceRecord) -> Iterator[tuple[Destination, ServicePort]]:
     for ip in record.ips:
-        for number, name in record.ports:
+        for number, name, _ in record.ports:
             yield Destination(ip, number), ServicePort(*key, name)
 
 
@@ -211,7 +242,7 @@ def _owned(pod: PodRecord) -> tuple[bytes, ...]:
 
 
 def _plain(address: Destination, entry: SliceEndpoint) -> Endpoint:
-    return Endpoint(address, None, entry.readiness, entry.zone, entry.node, opaque=False, pod=None)
+    return Endpoint(address, None, entry.readiness, entry.zone, entry.node, opaque=False, pod=None, workload=None)
 
 
 def _add(places: dict[K, tuple[Key, ...]], where: K, key: Key) -> None:

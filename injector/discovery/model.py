@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from injector.inject.model import Workload
 
 
 class Destination(NamedTuple):
@@ -20,6 +23,15 @@ class Readiness(IntEnum):
     READY = 0
     TERMINATING = 1
     NOT_READY = 2
+
+
+class Protocol(IntEnum):
+    """The contract's enum: what a destination's port is declared to carry."""
+
+    UNDECLARED = 0
+    OPAQUE = 1
+    HTTP = 2
+    HTTP2 = 3
 
 
 class PodName(NamedTuple):
@@ -46,7 +58,7 @@ class Identity(NamedTuple):
 
 class Endpoint(NamedTuple):
     """Where connections may go. `identity` is None where only plain bytes can be sent; `pod` is None where no live pod
-    of the slice's own namespace owns the address."""
+    of the slice's own namespace owns the address; `workload` is what that pod belongs to, None where not known."""
 
     address: Destination
     identity: Identity | None
@@ -55,6 +67,7 @@ class Endpoint(NamedTuple):
     node: str
     opaque: bool
     pod: PodName | None
+    workload: Workload | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +78,12 @@ class Endpoints:
     endpoints: dict[Destination, Endpoint]
     affinity_seconds: int = 0
     node_local: bool = False
+    protocol: Protocol = Protocol.UNDECLARED
 
     def same_frame(self, other: Endpoints) -> bool:
         """Whether the two differ in their endpoints at most, which is all that a delta can say."""
-        mine = (self.target, self.affinity_seconds, self.node_local)
-        return mine == (other.target, other.affinity_seconds, other.node_local)
+        mine = (self.target, self.affinity_seconds, self.node_local, self.protocol)
+        return mine == (other.target, other.affinity_seconds, other.node_local, other.protocol)
 
 
 class Difference(NamedTuple):

@@ -12,13 +12,16 @@ from ipaddress import ip_address
 from sys import intern
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from injector.discovery import declared
 from injector.discovery.model import Readiness
+from injector.discovery.workloads import workload
 from injector.inject import ports
 from injector.inject.names import PROXY_PORTS
 from injector.inject.presence import env_value, proxy_container
 
 if TYPE_CHECKING:
-    from injector.inject.model import Json
+    from injector.discovery.model import Protocol
+    from injector.inject.model import Json, Workload
     from injector.inject.ports import PortRange
 
 SERVICE_NAME_LABEL: Final = "kubernetes.io/service-name"
@@ -37,12 +40,14 @@ OVER: Final = frozenset({"Succeeded", "Failed"})
 
 
 class ServiceRecord(NamedTuple):
-    """A Service with cluster IPs. `ports` are its TCP ports as (port, name)."""
+    """A Service with cluster IPs. `ports` are its TCP ports as (port, name, what it is declared to carry); `opaque` are
+    those that its annotation declares to carry plain bytes, None where it does not say."""
 
     ips: tuple[bytes, ...]
-    ports: tuple[tuple[int, str], ...]
+    ports: tuple[tuple[int, str, Protocol], ...]
     affinity_seconds: int
     node_local: bool
+    opaque: tuple[PortRange, ...] | None
 
 
 class PodReference(NamedTuple):
@@ -84,7 +89,8 @@ class MeshFacts(NamedTuple):
 
 class PodRecord(NamedTuple):
     """A pod that is not over. `ips` are empty until the kubelet has reported them; `owns` is false for pods on their
-    node's network, whose address is the node's; `mesh` is None without our sidecar."""
+    node's network, whose address is the node's; `mesh` is None without our sidecar; `workload` is what it belongs
+    to."""
 
     uid: str
     ips: tuple[bytes, ...]
@@ -94,6 +100,7 @@ class PodRecord(NamedTuple):
     mesh: MeshFacts | None
     leaving: bool
     created: str
+    workload: Workload | None
 
 
 def packed(text: object) -> bytes | None:
@@ -113,11 +120,12 @@ def project_service(item: Json) -> ServiceRecord | None:
     if not ips or spec.get("type") == "ExternalName":
         return None
     tcp = tuple(
-        (int(port["port"]), intern(port.get("name") or ""))
+        (int(port["port"]), intern(port.get("name") or ""), declared.protocol(port))
         for port in spec.get("ports") or ()
         if port.get("protocol", "TCP") == "TCP"
     )
-    return ServiceRecord(ips, tcp, _affinity(spec), spec.get("internalTrafficPolicy") == "Local")
+    local = spec.get("internalTrafficPolicy") == "Local"
+    return ServiceRecord(ips, tcp, _affinity(spec), local, declared.opaque_ports(item))
 
 
 def _affinity(spec: Json) -> int:
@@ -192,6 +200,7 @@ def project_pod(item: Json) -> PodRecord | None:
         mesh=_mesh(item) if owns else None,
         leaving="deletionTimestamp" in metadata,
         created=metadata.get("creationTimestamp") or "",
+        workload=workload(item) if owns else None,  # else no endpoint is ever said to be this pod's
     )
 
 
@@ -218,3 +227,8 @@ def _ranges(text: str) -> tuple[PortRange, ...]:
 def project_node(item: Json) -> str | None:
     """The node's zone; None where it has none."""
     return intern((item["metadata"].get("labels") or {}).get(ZONE_LABEL) or "") or None
+
+
+def project_namespace(item: Json) -> tuple[PortRange, ...] | None:
+    """Ports of its Services that the namespace declares to carry plain bytes; None where it does not, as most."""
+    return declared.opaque_ports(item) or None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 LENGTHS: Final = (4, 16)
 HIGHEST_PORT: Final = 65535
 _READINESS: Final = (pb.READY, pb.TERMINATING, pb.NOT_READY)
+_PROTOCOL: Final = (pb.UNDECLARED, pb.OPAQUE, pb.HTTP, pb.HTTP2)
 
 
 class Malformed(ValueError):  # noqa: N818 - a condition, read as such in an except clause
@@ -46,6 +47,7 @@ def snapshot(destination: Destination, version: int, known: Endpoints | None) ->
         _pod(whole.pod, known.target)
     whole.affinity_seconds = known.affinity_seconds
     whole.node_local = known.node_local
+    whole.protocol = _PROTOCOL[known.protocol]
     _endpoints(whole.endpoints, known.endpoints.values())
     return answer.SerializeToString()
 
@@ -97,6 +99,8 @@ def _endpoints(messages: RepeatedCompositeFieldContainer[pb.Endpoint], endpoints
             message.mesh.namespace, message.mesh.service_account = endpoint.identity
         if endpoint.pod is not None:
             _pod(message.pod, endpoint.pod)
+        if endpoint.workload is not None:
+            message.workload.kind, message.workload.name = endpoint.workload.kind, endpoint.workload.name
 
 
 def _pod(message: pb.Pod, name: PodName) -> None:

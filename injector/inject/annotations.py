@@ -80,8 +80,9 @@ SETTINGS: Final[tuple[Key, ...]] = (
     Key("skip-outbound-subnets", "subnets", "", "IPv4 and IPv6", _EVERYWHERE,
         "Destinations that the pod reaches without the proxy.",
         values.subnet_list),
-    Key("opaque-ports", "ports", "", "1 to 65535, ranges", _EVERYWHERE,
-        "Ports whose connections are carried as plain bytes, without a look at the protocol.",
+    Key("opaque-ports", "ports", "", "1 to 65535, ranges", f"Service, {_EVERYWHERE}",
+        "Ports whose connections are carried as plain bytes, without a look at the protocol; a Service's and a "
+        "namespace's name ports of Services, too.",
         values.port_list),
     Key("default-inbound-policy", "word", "all-unauthenticated",
         "`all-unauthenticated`, `cluster-unauthenticated`, `all-authenticated`, `cluster-authenticated`, `deny`",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from injector.discovery.declared import OPAQUE_KEY
 from injector.discovery.records import (
     OPAQUE_PORTS,
     SERVICE_NAME_LABEL,
@@ -11,6 +12,7 @@ from injector.discovery.records import (
     SPEAKS_TLS,
     ZONE_LABEL,
 )
+from injector.discovery.workloads import KIND, NAME, TEMPLATE_HASH
 from injector.inject.names import PROXY_CONTAINER
 
 Object = dict[str, Any]
@@ -22,11 +24,21 @@ def service(
     *,
     ips: tuple[str, ...] = ("10.96.0.10",),
     ports: list[Object] | None = None,
+    opaque: str | None = None,
     **spec: Any,
 ) -> Object:
-    """A Service; its one port is 80 unless `ports` says otherwise."""
+    """A Service; its one port is 80 unless `ports` says otherwise. `opaque` is its annotation."""
     whole = {"clusterIP": ips[0], "clusterIPs": list(ips), "ports": ports or [{"port": 80, "protocol": "TCP"}]}
-    return {"metadata": {"name": name, "namespace": namespace}, "spec": whole | spec}
+    return {"metadata": {"name": name, "namespace": namespace} | _annotated(opaque), "spec": whole | spec}
+
+
+def namespace(name: str = "shop", opaque: str | None = None) -> Object:
+    """A namespace, as a watch of metadata shows it."""
+    return {"kind": "PartialObjectMetadata", "metadata": {"name": name} | _annotated(opaque)}
+
+
+def _annotated(opaque: str | None) -> Object:
+    return {} if opaque is None else {"annotations": {OPAQUE_KEY.annotation: opaque}}
 
 
 def endpoint(ip: str, *, pod: str | None = None, uid: str | None = None, **more: Any) -> Object:
@@ -69,22 +81,35 @@ def pod(
     leaving: bool = False,
     policy: str = "all-unauthenticated",
     created: str = "2026-01-01T00:00:00Z",
+    owner: tuple[str, str] | None = None,
+    template: str = "",
+    workload: tuple[str, str] = ("", ""),
 ) -> Object:
-    """A pod, meshed unless told otherwise."""
+    """A pod, meshed unless told otherwise. `owner` is the kind and name of its controller, `template` the hash of its
+    Deployment's template, `workload` what its sidecar was told."""
     metadata: Object = {"name": name, "namespace": namespace, "uid": f"uid-{name}", "creationTimestamp": created}
     if leaving:
         metadata["deletionTimestamp"] = "2026-01-02T00:00:00Z"
+    if owner is not None:
+        metadata["ownerReferences"] = [{"kind": "Node", "name": "x"}, _controller(*owner)]
+    if template:
+        metadata["labels"] = {TEMPLATE_HASH: template}
     spec: Object = {"serviceAccountName": account, "nodeName": node, "containers": [{"name": "app"}]}
     if host_network:
         spec["hostNetwork"] = True
     if meshed:
         told = {SPEAKS_TLS: policy, SKIP_INBOUND_PORTS: skip, OPAQUE_PORTS: opaque}
+        told |= dict(zip((KIND, NAME), workload, strict=True))
         env = [{"name": key, "value": value} for key, value in told.items() if value]
         spec["initContainers"] = [{"name": PROXY_CONTAINER, "restartPolicy": "Always", "env": env}]
     status: Object = {"phase": phase, "podIPs": [{"ip": ip} for ip in ips]}
     if ips:
         status["podIP"] = ips[0]
     return {"metadata": metadata, "spec": spec, "status": status}
+
+
+def _controller(kind: str, name: str) -> Object:
+    return {"kind": kind, "name": name, "controller": True}
 
 
 def node(name: str = "node-1", zone: str = "zone-a") -> Object:

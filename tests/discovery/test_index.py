@@ -10,8 +10,17 @@ import pytest
 from injector.discovery import records
 from injector.discovery.index import Index
 from injector.discovery.model import Destination, Endpoint, Endpoints, Identity, PodName, Readiness, ServicePort
-from injector.discovery.records import MeshFacts, packed, project_node, project_pod, project_service, project_slice
-from tests.discovery.objects import endpoint, endpoint_slice, node, pod, service
+from injector.discovery.records import (
+    MeshFacts,
+    packed,
+    project_namespace,
+    project_node,
+    project_pod,
+    project_service,
+    project_slice,
+)
+from injector.inject.model import Workload
+from tests.discovery.objects import endpoint, endpoint_slice, namespace, node, pod, service
 
 if TYPE_CHECKING:
     from injector.discovery.index import Touched
@@ -39,6 +48,8 @@ class Cluster:
     def put(self, item: dict[str, Any]) -> Touched:
         metadata = item["metadata"]
         key = (metadata.get("namespace", ""), metadata["name"])
+        if "kind" in item:
+            return self.index.put_namespace(key[1], project_namespace(item))
         if "addressType" in item:
             return self.index.put_slice(key, project_slice(item))
         if "status" in item:
@@ -66,7 +77,7 @@ def test_a_meshed_endpoint_is_told_with_everything() -> None:
     cluster = Cluster(
         node(),
         service(),
-        pod(),
+        pod(workload=("Deployment", "web")),
         endpoint_slice(endpoint("10.244.0.5", pod="web-a", nodeName="node-1")),
     )
     address = to("10.244.0.5", 8080)
@@ -81,6 +92,7 @@ def test_a_meshed_endpoint_is_told_with_everything() -> None:
                 node="node-1",
                 opaque=False,
                 pod=PodName("shop", "web-a"),
+                workload=Workload("Deployment", "web"),
             )
         },
     )
@@ -364,6 +376,8 @@ def test_each_change_touches_what_it_changes() -> None:
     assert cluster.put(pod("plain", ips=("10.244.0.6",))) == ({CLUSTER_IP}, {other})
     assert cluster.put(pod("elsewhere", ips=("10.244.0.7",))) == (set(), {to("10.244.0.7", 1).ip})
     assert cluster.put(node()) == ({CLUSTER_IP}, {ip, other, to("10.244.0.7", 1).ip})
+    assert cluster.put(namespace(opaque="80")) == ({CLUSTER_IP}, set())
+    assert cluster.put(namespace("bank", opaque="80")) == (set(), set())
     moved = endpoint_slice(endpoint("10.244.0.5", pod="web-a"), service="api")
     assert cluster.put(moved).destinations == {CLUSTER_IP}
     assert cluster.put(pod()) == (set(), {ip})
@@ -371,12 +385,17 @@ def test_each_change_touches_what_it_changes() -> None:
 
 def test_nothing_is_left_of_objects_that_are_gone() -> None:
     cluster = Cluster(
-        node(), service(), pod(), endpoint_slice(endpoint("10.244.0.5", pod="web-a"), endpoint("10.0.0.1"))
+        node(),
+        namespace(opaque="80"),
+        service(),
+        pod(),
+        endpoint_slice(endpoint("10.244.0.5", pod="web-a"), endpoint("10.0.0.1")),
     )
     assert cluster.index.meshed_pods("shop") == 1
     cluster.index.put_service(("shop", "web"), None)
     cluster.index.put_slice(("shop", "web-1"), None)
     cluster.index.put_pod(("shop", "web-a"), None)
     cluster.index.put_node("node-1", None)
+    cluster.index.put_namespace("shop", None)
     cluster.index.put_pod(("shop", "never-seen"), None)
     assert not any(vars(cluster.index).values())

@@ -16,11 +16,13 @@ from injector.discovery.model import (
     Endpoints,
     Identity,
     PodName,
+    Protocol,
     Readiness,
     ServicePort,
     difference,
 )
-from tests.discovery.objects import endpoint, endpoint_slice, pod, service
+from injector.inject.model import Workload
+from tests.discovery.objects import endpoint, endpoint_slice, namespace, pod, service
 from tests.discovery.test_index import CLUSTER_IP, Cluster
 
 addresses = st.builds(
@@ -43,6 +45,7 @@ def endpoint_sets(draw: st.DrawFn) -> dict[Destination, Endpoint]:
             node=draw(names),
             opaque=draw(st.booleans()),
             pod=draw(st.none() | st.builds(PodName, names, names)),
+            workload=draw(st.none() | st.builds(Workload, names, names)),
         )
         for where in (Destination(bytes([10, 0, 0, number]), 80) for number in pool)
     }
@@ -54,6 +57,7 @@ known = st.builds(
     endpoint_sets(),
     st.sampled_from([0, 10800]),
     st.booleans(),
+    st.sampled_from(Protocol),
 )
 answers = st.none() | known
 
@@ -141,11 +145,15 @@ def test_what_is_written_is_read_back(destination: Destination, answer: Endpoint
     told = pb.WatchResponse.FromString(wire.snapshot(destination, 7, answer)).destination
     assert wire.read_address(told.address) == destination
     assert told.WhichOneof("state") == ("not_ours" if answer is None else "endpoints")
+    if answer is not None:
+        assert Protocol(told.endpoints.protocol) is answer.protocol
     for each in told.endpoints.endpoints:
         assert answer is not None
         mine = answer.endpoints[wire.read_address(each.address)]
         assert each.HasField("mesh") == (mine.identity is not None)
         assert Readiness(each.readiness) is mine.readiness
+        workload = Workload(each.workload.kind, each.workload.name) if each.HasField("workload") else None
+        assert workload == mine.workload
 
 
 # Identities: whatever slices say, an identity is the one of a live meshed pod that owns the address, where it lives.
@@ -180,12 +188,12 @@ def test_an_identity_is_only_ever_that_of_a_live_meshed_pod_of_the_slices_namesp
 ) -> None:
     cluster = Cluster(service(), service(namespace="bank", ips=("10.96.0.11",)), *items)
     last = {(item["metadata"]["namespace"], item["metadata"]["name"]): item for item in items if "status" in item}
-    for ip, namespace in (("10.96.0.10", "shop"), ("10.96.0.11", "bank")):
+    for ip, home in (("10.96.0.10", "shop"), ("10.96.0.11", "bank")):
         for found in cluster.endpoints(ip).values():
             owners = [
                 item
-                for (home, _), item in last.items()
-                if home == namespace
+                for (where, _), item in last.items()
+                if where == home
                 and item["status"]["phase"] in ("Pending", "Running")
                 and "hostNetwork" not in item["spec"]
                 and {"ip": ".".join(map(str, found.address.ip))} in item["status"]["podIPs"]
@@ -196,14 +204,20 @@ def test_an_identity_is_only_ever_that_of_a_live_meshed_pod_of_the_slices_namesp
                 assert found.pod is not None
                 whose = last[found.pod]
                 assert "initContainers" in whose["spec"]
-                assert found.identity == (namespace, whose["spec"]["serviceAccountName"])
+                assert found.identity == (home, whose["spec"]["serviceAccountName"])
 
 
-@given(st.lists(st.one_of(pods, slices), max_size=10), st.randoms())
+spaces = st.builds(namespace, namespaces, st.none() | st.sampled_from(["80", "8080", "eighty"]))
+
+
+def named(item: dict[str, Any]) -> tuple[Any, ...]:
+    """What makes it another object: its namespace, its name, its kind."""
+    return item["metadata"].get("namespace"), item["metadata"]["name"], item.get("kind"), "status" in item
+
+
+@given(st.lists(st.one_of(pods, slices, spaces), max_size=10), st.randoms())
 def test_the_order_in_which_objects_are_heard_of_does_not_matter(items: list[dict[str, Any]], lot: Any) -> None:
-    unique = list(
-        {(item["metadata"]["namespace"], item["metadata"]["name"], "status" in item): item for item in items}.values()
-    )
+    unique = list({named(item): item for item in items}.values())
     shuffled = list(unique)
     lot.shuffle(shuffled)
     one, other = Cluster(service(), *unique), Cluster(*shuffled, service())
@@ -212,7 +226,14 @@ def test_the_order_in_which_objects_are_heard_of_does_not_matter(items: list[dic
         assert one.at(f"10.244.0.{number}", 80) == other.at(f"10.244.0.{number}", 80)
 
 
-@given(st.lists(st.one_of(pods, slices), max_size=8))
+services = st.builds(
+    lambda word, opaque: service(ports=[{"port": 80, "appProtocol": word}], opaque=opaque),
+    st.sampled_from(["http", "grpc", None]),
+    st.none() | st.sampled_from(["80", ""]),
+)
+
+
+@given(st.lists(st.one_of(pods, slices, spaces, services), max_size=8))
 def test_what_is_touched_covers_all_that_changes(items: list[dict[str, Any]]) -> None:
     cluster = Cluster(service(), service(namespace="bank", ips=("10.96.0.11",)))
     watched = [("10.96.0.10", 80), ("10.96.0.11", 80), *((f"10.244.0.{number}", 80) for number in range(6))]

@@ -136,6 +136,8 @@ async def test_from_not_ready_to_certified_to_serving_to_drained(config: Discove
             [found] = (await proxy.destination()).endpoints.endpoints
             assert found.mesh == pb.Mesh(namespace="shop", service_account="web")
             assert found.zone == "zone-a"
+            api.put("/api/v1/namespaces/shop", {"metadata": {"annotations": {"injector.mesh/opaque-ports": "80"}}})
+            assert (await proxy.destination()).endpoints.protocol == pb.OPAQUE
             api.remove("/api/v1/namespaces/shop/pods/web-a")
             assert not (await proxy.destination()).endpoints.endpoints
             other = Root()

@@ -21,11 +21,12 @@ from injector.discovery.following import MOST_DESTINATIONS, Parameters
 from injector.discovery.model import Identity
 from tests.discovery.certificates import Root, spiffe
 from tests.discovery.conftest import ISSUER, OWN, address, subscribe, unsubscribe
-from tests.discovery.objects import endpoint, endpoint_slice, pod, service
+from tests.discovery.objects import endpoint, endpoint_slice, namespace, pod, service
 from tests.kube.fake import until
 
 if TYPE_CHECKING:
     from tests.discovery.conftest import Served
+    from tests.discovery.objects import Object
 
 WEB = address("10.96.0.10", 80)
 PODS = [pod(f"web-{letter}", ips=(f"10.244.0.{number}",)) for number, letter in enumerate("abcde", 5)]
@@ -47,6 +48,44 @@ async def test_a_service_is_told_whole_then_by_what_changes(served: Served) -> N
         assert second.delta.base_version == first.version
         assert [one.address.ip[-1] for one in second.delta.changed] == [8]
         assert [one.ip[-1] for one in second.delta.removed] == [5]
+
+
+async def test_another_protocol_is_told_whole_to_all_that_follow(served: Served) -> None:
+    def said(word: str, opaque: str | None = None) -> Object:
+        return service(ports=[{"port": 80, "appProtocol": word}], opaque=opaque)
+
+    served.put(said("http"), *PODS, endpoint_slice(*ENTRIES))
+    async with served.proxy() as proxy, served.proxy("bank", "vault") as other:
+        for follower in (proxy, other):
+            await follower.send(subscribe(WEB))
+            first = (await follower.destination()).endpoints
+            assert (first.protocol, len(first.endpoints)) == (pb.HTTP, len(PODS))
+        for change, expected in (
+            (said("kubernetes.io/h2c"), pb.HTTP2),
+            (namespace(opaque="80"), pb.OPAQUE),
+            (said("kubernetes.io/h2c", opaque=""), pb.HTTP2),
+            (said("unheard-of", opaque=""), pb.UNDECLARED),
+            (said("http", opaque="80"), pb.OPAQUE),
+        ):
+            served.put(change)
+            for follower in (proxy, other):
+                whole = await follower.destination()
+                assert whole.WhichOneof("state") == "endpoints", "a delta cannot say it"
+                assert whole.endpoints.protocol == expected
+                assert len(whole.endpoints.endpoints) == len(PODS)
+        served.put(namespace(opaque="1-100"))  # the Service says it itself
+        assert await proxy.silent()
+
+
+async def test_an_endpoint_whose_workload_changes_is_told_in_a_delta(served: Served) -> None:
+    served.put(service(), *PODS, endpoint_slice(*ENTRIES))
+    async with served.proxy() as proxy:
+        await proxy.send(subscribe(WEB))
+        first = (await proxy.destination()).endpoints.endpoints
+        assert {(one.workload.kind, one.workload.name) for one in first} == {("Pod", one.pod.name) for one in first}
+        served.put(pod("web-a", owner=("ReplicaSet", "web-5d9c7"), template="5d9c7"))  # adopted
+        [changed] = (await proxy.destination()).delta.changed
+        assert changed.workload == pb.Workload(kind="Deployment", name="web")
 
 
 async def test_parameters_come_first_and_again_when_they_change(served: Served) -> None:

@@ -102,6 +102,8 @@ DISCOVERY: dict[Right, str] = {
     (CLUSTER, "watch", "pods", ANY): "the same, at once",
     (CLUSTER, "list", "nodes", ANY): "zones (metadata only)",
     (CLUSTER, "watch", "nodes", ANY): "the same, at once",
+    (CLUSTER, "list", "namespaces", ANY): "ports that their annotations declare to be opaque (metadata only)",
+    (CLUSTER, "watch", "namespaces", ANY): "the same, at once",
     (CLUSTER, "list", ENDPOINT_SLICES, ANY): "the endpoints of Services",
     (CLUSTER, "watch", ENDPOINT_SLICES, ANY): "the same, at once",
     (SYSTEM, "list", "configmaps", "injector-identity"): "which issuer's certificates are wanted",
