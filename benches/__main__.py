@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from benches import machine
+from benches.http.rows import BY_NAME, LINKS, MEMORY, Selection
 from benches.processes import OUTPUT
 from benches.progress import BenchError, say
 from benches.report import Report, render, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from benches.start.trace import Trace
 
@@ -31,13 +32,15 @@ EPILOG = """\
   webhook   reviews a second and CPU a review over TLS, by pod size and clients, beside a bare FastAPI route
   tcp       throughput, CPU, latency and connection set-up: unmeshed, through two proxies, through two HAProxies
   tls       one stream and new connections under mutual TLS: through two proxies, two HAProxies, two Envoys
+  http      requests a second, latency, CPU a request, gRPC, bodies: unmeshed, through pairs of ours, HAProxies, Envoys
   memory    what a proxy occupies idle and with 1,000 idle connections, beside HAProxy
   discovery 2,000 proxies' streams on one core: a rolling deployment, everybody reconnecting, a scan
   start     from a pod's create request to Ready: unmeshed, with no-op containers, meshed
   all       these, one after the other
 
 Every figure is a median of runs that were interleaved with their peers'. All raw figures are written to .bench/.
-example: scripts/bench tcp memory --quick
+examples: scripts/bench tcp memory --quick
+          scripts/bench http --rows closed-32 --links injector,haproxy
 
 exit codes: 0 measured, whatever came out; 1 could not measure, and why; 2 wrong usage
 """
@@ -91,10 +94,17 @@ def _discovery(*, quick: bool) -> Report:
     return summary.summarise(measure.measure(quick=quick))
 
 
+def _http(selection: Selection, *, quick: bool) -> Report:
+    from benches.http import measure, summary
+
+    return summary.summarise(measure.measure(1.0 if quick else 4.0, 3.0 if quick else 30.0, selection))
+
+
 MEASUREMENTS: dict[str, Callable[..., Report]] = {
     "webhook": _webhook,
     "tcp": _tcp,
     "tls": _tls,
+    "http": _http,
     "memory": _memory,
     "discovery": _discovery,
     "start": _start,
@@ -112,7 +122,8 @@ def main() -> int:
     try:
         for name in names:
             say(f"measuring {name}")
-            report = MEASUREMENTS[name](quick=told.quick)
+            given = [Selection(told.rows, told.links)] if name == "http" else []
+            report = MEASUREMENTS[name](*given, quick=told.quick)
             reports.append(report)
             _keep(report, described)
             if told.output == "table":
@@ -148,8 +159,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("what", nargs="*", choices=[*MEASUREMENTS, "all"], default=["all"], help="default: all")
     parser.add_argument("-o", "--output", choices=["table", "json"], default="table", help="default: table")
+    for name, known in (("rows", (MEMORY, *BY_NAME)), ("links", LINKS)):
+        words = f"of http, only these: {', '.join(known)}"
+        parser.add_argument(f"--{name}", type=_some(known), default=known, metavar="NAME,…", help=words)
     parser.add_argument("--quick", action="store_true", help="short runs: the order of things, not figures to quote")
     return parser
+
+
+def _some(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    def some(text: str) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(text.split(",")))
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"expected some of {', '.join(known)}, got {name!r}")
+        return names
+
+    return some
 
 
 if __name__ == "__main__":

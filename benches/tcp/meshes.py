@@ -79,7 +79,9 @@ def injector(network: int) -> Iterator[Link]:
 
 
 @contextlib.contextmanager
-def sidecar(name: str, pod: Pod, known: Mapping[tuple[str, int], Iterable[Endpoint]]) -> Iterator[Child]:
+def sidecar(
+    name: str, pod: Pod, known: Mapping[tuple[str, int], Iterable[Endpoint]], files: int = _FILES
+) -> Iterator[Child]:
     """Our proxy in a pod: `init` as root applies the webhook's rules, `run` as the proxy's user with defaults.
 
     It has an identity from a former life, and remembers who is behind these destinations.
@@ -91,7 +93,7 @@ def sidecar(name: str, pod: Pod, known: Mapping[tuple[str, int], Iterable[Endpoi
         with entered(pod.namespace):
             environment = {"INJECTOR_IPTABLES_RULES": _rules("v4"), "INJECTOR_IP6TABLES_RULES": _rules("v6")}
             output_of([binary, "init"], env=environment)
-            with running(f"{name} {pod.namespace}", [*_as_proxy_user(), binary, "run"], env=told) as proxy:
+            with running(f"{name} {pod.namespace}", [*as_proxy_user(files), binary, "run"], env=told) as proxy:
                 # The kubelet's question, and its answer.
                 ready = f"http://{pod.address}:{ADMIN_PORT}/ready"
                 proxy.wait_until(partial(succeeds, ["curl", "-sf", "-o", "/dev/null", ready]), _START_SECONDS)
@@ -112,7 +114,7 @@ def haproxy(network: int) -> Iterator[Link]:
         for pod in (client, server):
             with entered(pod.namespace):
                 output_of(["iptables-restore", "--noflush"], given=_rules("v4"))
-                command = [*_as_proxy_user(), "haproxy", "-db", "-f", str(configuration)]
+                command = [*as_proxy_user(), "haproxy", "-db", "-f", str(configuration)]
                 proxy = stack.enter_context(running(f"{HAPROXY} {pod.namespace}", command))
                 proxy.wait_until(partial(listening, INBOUND_PORT), _START_SECONDS)
             link.proxies.append(proxy)
@@ -134,7 +136,11 @@ def all_links(*names: str) -> Iterator[dict[str, Link]]:
 
 
 def proxy_binary() -> Path:
-    """The proxy as the image has it; scripts/bench builds it."""
+    """The proxy as the image has it; scripts/bench builds it. $INJECTOR_PROXY_BINARY is another, for development."""
+    if other := os.environ.get("INJECTOR_PROXY_BINARY"):
+        if not Path(other).is_file():
+            raise BenchError(f"expected the proxy at INJECTOR_PROXY_BINARY={other}, and there is nothing")
+        return Path(other).resolve()
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     binary = target / f"{platform.machine()}-unknown-linux-gnu" / "release" / "injector-proxy"
     if not binary.exists():
@@ -146,9 +152,10 @@ def _rules(family: Family) -> str:
     return rules(resolve({}, {}, {}).settings, family, proxy_uid=PROXY_UID)
 
 
-def _as_proxy_user() -> list[str]:
+def as_proxy_user(files: int = _FILES) -> list[str]:
+    """Words that start a command as the user whom the rules let pass, with so many descriptors."""
     uid = str(PROXY_UID)
-    return ["prlimit", f"--nofile={_FILES}", "setpriv", "--reuid", uid, "--regid", uid, "--clear-groups"]
+    return ["prlimit", f"--nofile={files}", "setpriv", "--reuid", uid, "--regid", uid, "--clear-groups"]
 
 
 def _told(pod: Pod) -> dict[str, str]:

@@ -116,42 +116,43 @@ listen pair
 
 def _envoy(way: Way, end: str, listen: str, to: str) -> list[str]:
     chain: dict[str, Any] = {
-        "filters": [_typed("envoy.filters.network.tcp_proxy", "filters.network.tcp_proxy.v3.TcpProxy", _PROXY)]
+        "filters": [typed("envoy.filters.network.tcp_proxy", "filters.network.tcp_proxy.v3.TcpProxy", _PROXY)]
     }
     cluster: dict[str, Any] = {
         "name": "far",
         "type": "STATIC",
         "load_assignment": {
             "cluster_name": "far",
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(to)}}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(to)}}]}],
         },
     }
-    tls: dict[str, Any] = {"common_tls_context": _envoy_identity(way, end)}
+    tls: dict[str, Any] = {"common_tls_context": envoy_identity(way.group, end)}
     full = way.sessions == FULL
     if end == CLIENT:
         tls |= {"sni": server_name(SERVER), "max_session_keys": 0 if full else 8}
-        cluster["transport_socket"] = _typed(_TLS, "transport_sockets.tls.v3.UpstreamTlsContext", tls)
+        cluster["transport_socket"] = typed(ENVOY_TLS, "transport_sockets.tls.v3.UpstreamTlsContext", tls)
     else:
         tls |= {"require_client_certificate": True, "disable_stateless_session_resumption": full}
-        chain["transport_socket"] = _typed(_TLS, "transport_sockets.tls.v3.DownstreamTlsContext", tls)
-    listener = {"name": "near", "address": _address(listen), "filter_chains": [chain]}
+        chain["transport_socket"] = typed(ENVOY_TLS, "transport_sockets.tls.v3.DownstreamTlsContext", tls)
+    listener = {"name": "near", "address": address(listen), "filter_chains": [chain]}
     path = OUTPUT / f"tls-envoy-{end}.json"
     path.write_text(json.dumps({"static_resources": {"listeners": [listener], "clusters": [cluster]}}, indent=1))
     return [envoy_binary(), "--disable-hot-restart", "--concurrency", "1", "--log-level", "warn", "-c", str(path)]
 
 
-_TLS = "envoy.transport_sockets.tls"
+ENVOY_TLS = "envoy.transport_sockets.tls"
 _PROXY = {"stat_prefix": "pair", "cluster": "far"}
 
 
-def _envoy_identity(way: Way, end: str) -> dict[str, Any]:
+def envoy_identity(group: str, end: str) -> dict[str, Any]:
+    """An end's certificate, and whom it lets in."""
     own = CERTIFICATES / end
     expected = server_name(SERVER if end == CLIENT else CLIENT)
     return {
         "tls_params": {
             "tls_minimum_protocol_version": "TLSv1_3",
             "tls_maximum_protocol_version": "TLSv1_3",
-            "ecdh_curves": [way.group],
+            "ecdh_curves": [group],
         },
         "tls_certificates": [
             {"certificate_chain": {"filename": f"{own}/chain.pem"}, "private_key": {"filename": f"{own}/key.pem"}}
@@ -163,11 +164,13 @@ def _envoy_identity(way: Way, end: str) -> dict[str, Any]:
     }
 
 
-def _typed(name: str, kind: str, fields: dict[str, Any]) -> dict[str, Any]:
+def typed(name: str, kind: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """What Envoy's configuration calls an extension, of the kind below envoy.extensions."""
     return {"name": name, "typed_config": {"@type": f"type.googleapis.com/envoy.extensions.{kind}", **fields}}
 
 
-def _address(text: str) -> dict[str, Any]:
+def address(text: str) -> dict[str, Any]:
+    """HOST:PORT as Envoy's configuration has it."""
     host, _, port = text.rpartition(":")
     return {"socket_address": {"address": host, "port_value": int(port)}}
 
