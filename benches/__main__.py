@@ -33,6 +33,7 @@ EPILOG = """\
   tcp       throughput, CPU, latency and connection set-up: unmeshed, through two proxies, through two HAProxies
   tls       one stream and new connections under mutual TLS: through two proxies, two HAProxies, two Envoys
   http      requests a second, latency, CPU a request, gRPC, bodies: unmeshed, through pairs of ours, HAProxies, Envoys
+  connections memory of both proxies with 10,000 idle HTTP connections and 1,000 busy ones, and a minute after
   memory    what a proxy occupies idle and with 1,000 idle connections, beside HAProxy
   discovery 2,000 proxies' streams on one core: a rolling deployment, everybody reconnecting, a scan
   start     from a pod's create request to Ready: unmeshed, with no-op containers, meshed
@@ -41,6 +42,8 @@ EPILOG = """\
 Every figure is a median of runs that were interleaved with their peers'. All raw figures are written to .bench/.
 examples: scripts/bench tcp memory --quick
           scripts/bench http --rows closed-32 --links injector,haproxy
+
+environment: INJECTOR_PROXY_BINARY is measured instead of a fresh static release build, which is then not made
 
 exit codes: 0 measured, whatever came out; 1 could not measure, and why; 2 wrong usage
 """
@@ -100,11 +103,18 @@ def _http(selection: Selection, *, quick: bool) -> Report:
     return summary.summarise(measure.measure(1.0 if quick else 4.0, 3.0 if quick else 30.0, selection))
 
 
+def _connections(*, quick: bool) -> Report:
+    from benches.connections import measure, summary
+
+    return summary.summarise(measure.measure(measure.QUICK if quick else measure.Amount()))
+
+
 MEASUREMENTS: dict[str, Callable[..., Report]] = {
     "webhook": _webhook,
     "tcp": _tcp,
     "tls": _tls,
     "http": _http,
+    "connections": _connections,
     "memory": _memory,
     "discovery": _discovery,
     "start": _start,

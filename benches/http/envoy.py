@@ -9,8 +9,8 @@ from benches.http.rows import HTTP1, PORTS
 from benches.tls.certificates import CLIENT, SERVER, server_name
 from benches.tls.peers import ENVOY_TLS, X25519, address, envoy_identity, typed
 
-BETWEEN_IS_HTTP2 = False
-"""Whether HTTP/1.1 requests cross between the two as HTTP/2. Slower for Envoy than connections of HTTP/1.1, so not."""
+BETWEEN_IS_HTTP2 = True
+"""Whether HTTP/1.1 requests cross between the two as HTTP/2. At 32 connections that is the faster way for Envoy."""
 
 
 def configuration(end: str, server: str, *, http2_between: bool = BETWEEN_IS_HTTP2) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benches.http import clients
 from benches.http.links import check_encrypted, linked
-from benches.http.rows import BY_NAME, INJECTOR, MEMORY, UNMESHED, Case, Figures, Row, Selection
+from benches.http.rows import BY_NAME, INJECTOR, MEMORY, UNMESHED, Case, Figures, Row
 from benches.http.servers import write_files
 from benches.namespaces import entered
 from benches.processes import Memory, busy_seconds, cpu_seconds, memory, output_of, running
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from benches.http.links import Link
+    from benches.http.rows import Selection
 
 ROUNDS = 3
 WARM_UP_SECONDS = 0.5
@@ -44,7 +45,6 @@ class Found:
 
     runs: dict[Case, list[Figures]]
     memory: dict[str, list[States]] = field(default_factory=dict)
-    selection: Selection = field(default_factory=Selection)
 
 
 def measure(seconds: float, settle: float, selection: Selection) -> Found:
@@ -52,7 +52,7 @@ def measure(seconds: float, settle: float, selection: Selection) -> Found:
     write_files()
     certificates.write(CERTIFICATES)
     cases = [Case(link, row) for row in selection.rows if row != MEMORY for link in selection.links]
-    found = Found({case: [] for case in cases}, selection=selection)
+    found = Found({case: [] for case in cases})
     with linked(selection.links) as links:
         if MEMORY in selection.rows:
             found.memory.update(_memories(links, seconds, settle))

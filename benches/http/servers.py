@@ -37,7 +37,7 @@ worker_rlimit_nofile {FILES};
 pid {_DIRECTORY}/{name}.pid;
 error_log stderr warn;
 events {{
-    worker_connections {FILES // 2};
+    worker_connections {FILES - 100};
 }}
 http {{
     access_log off;

