@@ -28,7 +28,7 @@ SERVICE = "10.99.0.7"
 """A cluster IP: nobody's address, and the way to it is the way to the server's pod."""
 _START_SECONDS = 15.0
 # As measurements of connections (benches/tcp/measure.py): ports and conntrack entries of ended ones must not run out.
-_SYSCTLS = ("net.ipv4.ip_local_port_range=1024 65535", "net.ipv4.tcp_tw_reuse=1", "net.core.somaxconn=4096")
+_SYSCTLS = ("net.ipv4.ip_local_port_range=1024 65535", "net.ipv4.tcp_tw_reuse=1")
 _CONNTRACK_SYSCTLS = ("net.netfilter.nf_conntrack_tcp_timeout_time_wait=1",)
 
 

@@ -33,8 +33,8 @@ Server: nginx, one worker, three bytes; HTTP/2 by prior knowledge. gRPC: an echo
 nothing, {MESSAGE_SIZE} bytes a message. Clients: wrk; h2load for HTTP/2 and unary calls (requests under way:
 connections times streams); our own for streams (one message under way on each) and for 1,000/s, where latency counts
 from the moment at which a request was to leave. wrk adds to its percentiles what a late answer kept it from asking.
-CPU: user and system time of both proxies together, a request. Memory: the mean of both; "under load": {MEMORY_ROW.title};
-"after": a while without any.
+CPU: user and system time of both proxies together, a request. Memory: the mean of both; "under load":
+{MEMORY_ROW.title}; "after": a while without any.
 """
 
 Middle: TypeAlias = "Mapping[Case, Figures]"
