@@ -5,12 +5,13 @@ use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
-use tokio::io::Interest;
+use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 use tracing::{debug, error, warn};
 
 use crate::copy::{Leg, relay};
 use crate::dial::{Failure, tune};
+use crate::http::buffer;
 use crate::listen::Accepted;
 use crate::log::Seldom;
 use crate::metrics::{Direction, Opaque, Traffic};
@@ -34,10 +35,14 @@ pub async fn serve(accepted: Accepted, direction: Direction, worker: Arc<Worker>
             refuse(&worker, &Refusal { direction, peer, identity: None, destination: None, reason });
             reset(&client);
         }
-        (Direction::Outbound, Ok(Way::To(destination))) => outbound::serve(client, peer, destination, &worker).await,
-        (Direction::Inbound, Ok(Way::To(destination))) => inbound::plaintext(client, peer, destination, &worker).await,
+        (Direction::Outbound, Ok(Way::To(destination))) => {
+            Box::pin(outbound::serve(client, peer, destination, &worker)).await;
+        }
+        (Direction::Inbound, Ok(Way::To(destination))) => {
+            Box::pin(inbound::plaintext(client, peer, destination, &worker)).await;
+        }
         // The outbound port has no mesh traffic; `judge` says so.
-        (_, Ok(Way::Mesh(ip))) => inbound::mesh(client, peer, ip, &worker).await,
+        (_, Ok(Way::Mesh(ip))) => Box::pin(inbound::mesh(client, peer, ip, &worker)).await,
     }
 }
 
@@ -58,7 +63,7 @@ fn admit(
 }
 
 /// One end of a connection: something over one TCP connection.
-pub trait End: Leg {
+pub trait End: Leg + Send {
     /// The connection underneath.
     fn tcp(&self) -> &TcpStream;
 }
@@ -69,7 +74,7 @@ impl End for TcpStream {
     }
 }
 
-impl End for TlsStream {
+impl End for Box<TlsStream> {
     fn tcp(&self) -> &TcpStream {
         TlsStream::tcp(self)
     }
@@ -101,6 +106,32 @@ pub async fn while_there<T>(client: &TcpStream, work: impl Future<Output = Resul
         done = work => done,
         _ = client.ready(Interest::ERROR) => Err(Failure::ClientGone),
     }
+}
+
+/// Carries bytes between two ends that have said something already, which is passed on first.
+pub async fn carry_on(
+    mut client: impl End,
+    mut target: impl End,
+    mut from_client: Vec<u8>,
+    mut from_target: Vec<u8>,
+    traffic: &Traffic,
+) {
+    let said = async {
+        target.write_all(&from_client).await?;
+        client.write_all(&from_target).await
+    };
+    if let Err(error) = said.await {
+        debug!(%error, "a connection broke");
+        reset(client.tcp());
+        return reset(target.tcp());
+    }
+    traffic.bytes_in.add(from_client.len() as u64);
+    traffic.bytes_out.add(from_target.len() as u64);
+    // Not to be kept for as long as the connection is.
+    buffer::give_back(&mut from_client);
+    buffer::give_back(&mut from_target);
+    drop((from_client, from_target));
+    carry(client, target, traffic).await;
 }
 
 /// Carries bytes between two ends until both are done; what broke is told to both by a reset.

@@ -5,7 +5,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
@@ -112,10 +112,10 @@ impl Dials {
         self.open().contains(&self.keys.hash_one((source, destination)))
     }
 
-    fn add(&self, source: SocketAddr, destination: SocketAddr) -> Dial<'_> {
+    fn add(self: &Arc<Self>, source: SocketAddr, destination: SocketAddr) -> Dial {
         let key = self.keys.hash_one((source, destination));
         self.open().insert(key);
-        Dial { dials: self, key }
+        Dial { dials: Arc::clone(self), key }
     }
 
     fn open(&self) -> MutexGuard<'_, HashSet<u64>> {
@@ -125,26 +125,26 @@ impl Dials {
 
 /// One of `Dials`, as long as it is kept.
 #[derive(Debug)]
-pub struct Dial<'a> {
-    dials: &'a Dials,
+pub struct Dial {
+    dials: Arc<Dials>,
     key: u64,
 }
 
-impl Drop for Dial<'_> {
+impl Drop for Dial {
     fn drop(&mut self) {
         self.dials.open().remove(&self.key);
     }
 }
 
 /// Connects to `destination` within `DIAL_TIMEOUT`.
-pub async fn dial(destination: SocketAddr, dials: &Dials) -> Result<(TcpStream, Dial<'_>), Failure> {
+pub async fn dial(destination: SocketAddr, dials: &Arc<Dials>) -> Result<(TcpStream, Dial), Failure> {
     timeout(DIAL_TIMEOUT, connect(destination, dials))
         .await
         .map_err(|_| Failure::Timeout)?
         .map_err(|error| Failure::from(&error))
 }
 
-async fn connect(destination: SocketAddr, dials: &Dials) -> io::Result<(TcpStream, Dial<'_>)> {
+async fn connect(destination: SocketAddr, dials: &Arc<Dials>) -> io::Result<(TcpStream, Dial)> {
     let socket = Socket::new(Domain::for_address(destination), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     tune(&socket)?;
     if let Err(error) = socket.connect(&destination.into())

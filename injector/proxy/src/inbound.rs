@@ -1,17 +1,23 @@
 //! Connections that somebody else opens to this pod: another proxy, with an identity, or anybody, with plain bytes.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::connection::{Counted, End, Refusal, carry, refuse, reset, unreached, while_there};
-use crate::dial;
+use crate::connection::{Counted, End, Refusal, carry, carry_on, refuse, reset, unreached, while_there};
+use crate::dial::{self, Dial};
+use crate::http::buffer;
+use crate::http::detect::{Guess, guess};
+use crate::http::mux::Profile;
+use crate::http::{self, Begun, First, Route, Speaker, Waiting, Watched, Wire};
 use crate::log::Seldom;
 use crate::metrics::{Direction, Handshake, Labelled as _, Plaintext, Traffic};
-use crate::preface::{self, Preface};
+use crate::preface::{self, Preface, Protocol};
 use crate::refuse::{Reason, judge_port};
 use crate::tls::{self, HandshakeFailure, SpiffeId, TlsStream};
 use crate::worker::Worker;
@@ -19,8 +25,11 @@ use crate::worker::Worker;
 /// Time for the preface, which the other proxy sends right after its last message of the handshake.
 const PREFACE_TIME: Duration = Duration::from_secs(10);
 
+/// Time to say that a connection ends when everything on it has ended.
+const GOODBYE_TIME: Duration = Duration::from_secs(1);
+
 /// Carries a connection of plain bytes that was redirected here on its way to `destination`.
-pub async fn plaintext(client: TcpStream, peer: SocketAddr, destination: SocketAddr, worker: &Worker) {
+pub async fn plaintext(client: TcpStream, peer: SocketAddr, destination: SocketAddr, worker: &Arc<Worker>) {
     if let Err(reason) = admit(peer, false, worker) {
         let direction = Direction::Inbound;
         refuse(worker, &Refusal { direction, peer, identity: None, destination: Some(destination), reason });
@@ -28,21 +37,38 @@ pub async fn plaintext(client: TcpStream, peer: SocketAddr, destination: SocketA
     }
     let traffic = worker.metrics.of(Direction::Inbound);
     traffic.plaintext.of(Plaintext::UnmeshedClient).add(1);
-    finish(client, destination, worker, traffic).await;
+    let patience = worker.http.learned.patience(destination);
+    recognise(client, None, destination, patience, worker).await;
 }
 
 /// Carries a connection of another proxy to `ip`, this pod's address that it dialled.
-pub async fn mesh(client: TcpStream, peer: SocketAddr, ip: IpAddr, worker: &Worker) {
+pub async fn mesh(client: TcpStream, peer: SocketAddr, ip: IpAddr, worker: &Arc<Worker>) {
     let traffic = worker.metrics.of(Direction::Inbound);
-    let Some((client, identity, preface)) = meet(client, peer, worker, traffic).await else { return };
+    // What is only needed for a moment is not kept for as long as the connection is.
+    let meeting = Box::pin(meet(client, peer, worker, traffic));
+    let Some((client, identity, preface)) = meeting.await else { return };
     let destination = match preface {
-        Ok(preface) => judge_port(ip, preface.port).and_then(|to| admit(peer, true, worker).map(|()| to)),
+        Ok(preface) => judge_port(ip, preface.port)
+            .and_then(|to| admit(peer, true, worker).map(|()| to))
+            .map(|to| (to, preface.protocol)),
         Err(reason) => Err(reason),
     };
     match destination {
-        Ok(destination) => {
+        Ok((destination, protocol)) => {
             worker.metrics.peers.add(&identity);
-            finish(client, destination, worker, traffic).await;
+            match protocol {
+                // Its proxy has looked in vain, or was told not to look: the application may speak first. What the client's
+                // side says of it is no reason not to look again.
+                Protocol::Opaque => {
+                    Box::pin(recognise(client, Some(identity), destination, Duration::ZERO, worker)).await;
+                }
+                Protocol::Http1 => requests(client, identity, destination, worker).await,
+                Protocol::Http2 => {
+                    let _counted = Counted::new(traffic, destination, worker);
+                    let route = Route::In { to: destination, client: Some(identity) };
+                    Box::pin(http::serve2(client, &[], Profile::MESH, &route, worker)).await;
+                }
+            }
         }
         Err(reason) => {
             let direction = Direction::Inbound;
@@ -52,10 +78,133 @@ pub async fn mesh(client: TcpStream, peer: SocketAddr, ip: IpAddr, worker: &Work
     }
 }
 
-/// The way in for both, once they may: the application, at the address and port that it was dialled at.
+/// Carries the requests of another proxy's clients.
+async fn requests(client: Box<TlsStream>, identity: SpiffeId, destination: SocketAddr, worker: &Arc<Worker>) {
+    let _counted = Counted::new(worker.metrics.of(Direction::Inbound), destination, worker);
+    let route = Route::In { to: destination, client: Some(identity) };
+    let mut client = Box::pin(http::serve_link(client, &route, worker)).await;
+    let _ = timeout(GOODBYE_TIME, client.shutdown()).await;
+}
+
+/// Finds out what a connection carries, and carries it. The application is dialled when the client has been silent for so
+/// long, since it may have to speak first.
+async fn recognise(
+    mut client: impl End,
+    identity: Option<SpiffeId>,
+    destination: SocketAddr,
+    patience: Duration,
+    worker: &Arc<Worker>,
+) {
+    let traffic = worker.metrics.of(Direction::Inbound);
+    if worker.opaque_ports.contains(destination.port()) {
+        return finish(client, destination, worker, traffic).await;
+    }
+    let _counted = Counted::new(traffic, destination, worker);
+    let mut begun = http::first(&mut client, Vec::new(), Some(patience), http::UNDECIDED_TIME).await;
+    let mut dialled = None;
+    if let Ok(First::Silence) = begun {
+        let (mut target, dial) = match while_there(client.tcp(), Box::pin(dial::dial(destination, &worker.dials))).await
+        {
+            Ok(dialled) => dialled,
+            Err(failure) => return unreached(client.tcp(), destination, failure, traffic),
+        };
+        let Ok(speaker) = http::who_speaks(&mut client, &mut target).await else {
+            reset(&target);
+            return reset(client.tcp());
+        };
+        worker.http.learned.note(destination, &speaker);
+        match speaker {
+            Speaker::Server(said) => return Box::pin(carry_on(client, target, Vec::new(), said, traffic)).await,
+            Speaker::Client(said) if said.is_empty() => {
+                return Box::pin(carry_on(client, target, said, Vec::new(), traffic)).await;
+            }
+            Speaker::Client(said) => begun = http::first(&mut client, said, None, http::UNDECIDED_TIME).await,
+        }
+        dialled = Some((target, dial));
+    }
+    let (bytes, undecided) = match begun {
+        Ok(First::Http1(bytes)) => {
+            let route = Route::In { to: destination, client: identity };
+            return Box::pin(http::serve(client, bytes, None, &route, worker)).await;
+        }
+        Ok(First::Http2(bytes)) => {
+            let route = Route::In { to: destination, client: identity };
+            return Box::pin(http::serve2(client, &bytes, Profile::APPLICATION, &route, worker)).await;
+        }
+        Ok(First::Bytes(bytes)) => (bytes, false),
+        Ok(First::Undecided(bytes)) => (bytes, true),
+        Ok(First::Silence) => (Vec::new(), false),
+        Err(_) => return reset(client.tcp()),
+    };
+    let target = match dialled {
+        Some(dialled) => Ok(dialled),
+        None => while_there(client.tcp(), Box::pin(dial::dial(destination, &worker.dials))).await,
+    };
+    match target {
+        Ok(target) if undecided => {
+            let route = Route::In { to: destination, client: identity };
+            Box::pin(undecided_yet(client, target, bytes, &route, worker)).await;
+        }
+        Ok((target, _dial)) => Box::pin(carry_on(client, target, bytes, Vec::new(), traffic)).await,
+        Err(failure) => unreached(client.tcp(), destination, failure, traffic),
+    }
+}
+
+/// Passes bytes on that could still become a request, and carries the request if they do: the application has got nothing
+/// but the beginning of its first line then.
+async fn undecided_yet(
+    mut client: impl End,
+    (mut target, dial): (TcpStream, Dial),
+    mut said: Vec<u8>,
+    route: &Route,
+    worker: &Arc<Worker>,
+) {
+    let traffic = worker.metrics.of(Direction::Inbound);
+    let broken = |client: &TcpStream, target: &TcpStream| {
+        reset(client);
+        reset(target);
+    };
+    if target.write_all(&said).await.is_err() {
+        return broken(client.tcp(), &target);
+    }
+    loop {
+        let more = match http::who_speaks(&mut client, &mut target).await {
+            Ok(Speaker::Client(more)) => more,
+            // No server answers the beginning of a request; who is answered all the same is watched.
+            Ok(Speaker::Server(answer)) => {
+                traffic.bytes_in.add(said.len() as u64);
+                let client = Watched::new(client, &said);
+                buffer::give_back(&mut said);
+                return Box::pin(carry_on(client, target, Vec::new(), answer, traffic)).await;
+            }
+            Err(_) => return broken(client.tcp(), &target),
+        };
+        let all = [&said[..], &more].concat();
+        match guess(&all) {
+            Guess::More if !more.is_empty() => match target.write_all(&more).await {
+                Ok(()) => said = all,
+                Err(_) => return broken(client.tcp(), &target),
+            },
+            Guess::Http1 => {
+                let waiting = Waiting { wire: Wire::new(target, Vec::new()), dial };
+                let begun = Some(Begun { waiting, said });
+                return Box::pin(http::serve(client, all, begun, route, worker)).await;
+            }
+            // Half of a preface went through, and what follows it may not.
+            Guess::Http2 => return broken(client.tcp(), &target),
+            Guess::Opaque | Guess::More => {
+                traffic.bytes_in.add(said.len() as u64);
+                buffer::give_back(&mut said);
+                return Box::pin(carry_on(client, target, more, Vec::new(), traffic)).await;
+            }
+        }
+    }
+}
+
+/// Carries bytes to the application, at the address and port that it was dialled at.
 async fn finish(client: impl End, destination: SocketAddr, worker: &Worker, traffic: &Traffic) {
     let _counted = Counted::new(traffic, destination, worker);
-    match while_there(client.tcp(), dial::dial(destination, &worker.dials)).await {
+    match while_there(client.tcp(), Box::pin(dial::dial(destination, &worker.dials))).await {
         Ok((target, _dial)) => carry(client, target, traffic).await,
         Err(failure) => unreached(client.tcp(), destination, failure, traffic),
     }
@@ -68,7 +217,7 @@ async fn meet(
     peer: SocketAddr,
     worker: &Worker,
     traffic: &Traffic,
-) -> Option<(TlsStream, SpiffeId, Result<Preface, Reason>)> {
+) -> Option<(Box<TlsStream>, SpiffeId, Result<Preface, Reason>)> {
     let (_seat, sent_away) = worker.strangers.seat(peer.ip());
     let meeting = async {
         let (mut client, identity) = accept(client, peer, worker, traffic).await?;
@@ -92,12 +241,12 @@ async fn accept(
     peer: SocketAddr,
     worker: &Worker,
     traffic: &Traffic,
-) -> Option<(TlsStream, SpiffeId)> {
+) -> Option<(Box<TlsStream>, SpiffeId)> {
     static TOLD: Seldom = Seldom::new();
     match tls::accept(client, &worker.mesh.credentials.current()).await {
         Ok((client, identity)) => {
             traffic.handshakes.of(if client.resumed() { Handshake::Resumed } else { Handshake::Full }).add(1);
-            Some((client, identity))
+            Some((Box::new(client), identity)) // it is moved about a good deal
         }
         Err(failure) => {
             traffic.handshake_failures.of(failure).add(1);

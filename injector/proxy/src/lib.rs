@@ -14,6 +14,7 @@ pub mod dial;
 pub mod discovery;
 pub mod drain;
 pub mod harden;
+pub mod http;
 pub mod identity;
 pub mod inbound;
 pub mod init;

@@ -11,14 +11,16 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::balance::{Open, clock};
-use crate::connection::{Counted, Refusal, carry, refuse, reset, unreached, while_there};
+use crate::connection::{Counted, Refusal, carry_on, refuse, reset, unreached, while_there};
 use crate::dial::{self, DIAL_TIMEOUT, Dial, Failure};
-use crate::discovery::{Decision, Endpoint, Group, Known, Peer};
+use crate::discovery::{Decision, Endpoint, Group, Known, Peer, Protocol as Declared};
+use crate::http::mux::Profile;
+use crate::http::{self, First, Route, Speaker};
 use crate::log::Seldom;
 use crate::metrics::{Direction, Handshake, Plaintext, Traffic};
 use crate::preface::{Preface, Protocol};
 use crate::refuse::Reason;
-use crate::tls::{self, TlsStream};
+use crate::tls::{self, Configs, TlsStream};
 use crate::worker::Worker;
 
 /// Endpoints that one connection tries before it gives up. One of them may have gone in this moment, two if a node did;
@@ -38,9 +40,9 @@ enum Goal {
 }
 
 /// The other end, with what must be kept as long as it is open.
-struct Reached<'w> {
+struct Reached {
     far: Far,
-    held: (Dial<'w>, Option<Open>),
+    held: (Dial, Option<Open>),
 }
 
 enum Far {
@@ -49,22 +51,106 @@ enum Far {
     Mesh(Box<TlsStream>),
 }
 
+impl Far {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Mesh(tls) => tls.tcp(),
+        }
+    }
+}
+
 /// Carries a connection of the application `peer` to `destination`, or to an endpoint of it.
-pub async fn serve(client: TcpStream, peer: SocketAddr, destination: SocketAddr, worker: &Worker) {
+pub async fn serve(client: TcpStream, peer: SocketAddr, destination: SocketAddr, worker: &Arc<Worker>) {
     let direction = Direction::Outbound;
     let traffic = worker.metrics.of(direction);
-    let resolved = while_there(&client, async { Ok(resolve(destination, worker).await) }).await;
+    // What is only needed for a moment is not kept for as long as the connection is.
+    let resolving = Box::pin(async { Ok(resolve(destination, worker).await) });
+    let resolved = while_there(&client, resolving).await;
     let Some(goal) = resolved.transpose() else {
         let reason = Reason::UnknownDestination;
         refuse(worker, &Refusal { direction, peer, identity: None, destination: Some(destination), reason });
         return reset(&client);
     };
     let _counted = Counted::new(traffic, destination, worker);
-    let reached = while_there(&client, async { reach(goal?, destination, worker, traffic).await }).await;
-    match reached {
-        Ok(Reached { far: Far::Plain(target), held: _held }) => carry(client, target, traffic).await,
-        Ok(Reached { far: Far::Mesh(target), held: _held }) => carry(client, *target, traffic).await,
+    match goal {
+        Ok(Goal::OneOf(group)) if !group.is_opaque() && !worker.opaque_ports.contains(destination.port()) => {
+            recognise(client, destination, &group, worker, traffic).await;
+        }
+        Ok(goal) => match while_there(&client, Box::pin(reach(goal, destination, worker, traffic))).await {
+            Ok(reached) => relay(client, reached, Vec::new(), Vec::new(), traffic).await,
+            Err(failure) => unreached(&client, destination, failure, traffic),
+        },
         Err(failure) => unreached(&client, destination, failure, traffic),
+    }
+}
+
+/// Finds out what the client speaks, and carries it.
+async fn recognise(
+    mut client: TcpStream,
+    destination: SocketAddr,
+    group: &Arc<Group>,
+    worker: &Arc<Worker>,
+    traffic: &Traffic,
+) {
+    let patience = match group.protocol {
+        Declared::Http | Declared::Http2 => None, // who speaks first is known
+        Declared::Undeclared | Declared::Opaque => Some(worker.http.learned.patience(destination)),
+    };
+    let mut begun = http::first(&mut client, Vec::new(), patience, http::PATIENCE).await;
+    let mut reached = None;
+    if let Ok(First::Silence) = begun {
+        let mut far = match while_there(&client, Box::pin(reach_one(group, worker, traffic))).await {
+            Ok(far) => far,
+            Err(failure) => return unreached(&client, destination, failure, traffic),
+        };
+        let speaker = match &mut far.far {
+            Far::Plain(server) => http::who_speaks(&mut client, server).await,
+            Far::Mesh(server) => http::who_speaks(&mut client, &mut **server).await,
+        };
+        let Ok(speaker) = speaker else {
+            reset(far.far.tcp());
+            return reset(&client);
+        };
+        worker.http.learned.note(destination, &speaker);
+        match speaker {
+            Speaker::Server(said) => return Box::pin(relay(client, far, Vec::new(), said, traffic)).await,
+            Speaker::Client(said) if said.is_empty() => {
+                return Box::pin(relay(client, far, Vec::new(), said, traffic)).await;
+            }
+            Speaker::Client(said) => begun = http::first(&mut client, said, None, http::PATIENCE).await,
+        }
+        reached = Some(far);
+    }
+    let bytes = match begun {
+        Ok(First::Http1(bytes)) => {
+            return Box::pin(http::serve(client, bytes, None, &Route::Out { destination }, worker)).await;
+        }
+        Ok(First::Http2(bytes)) => {
+            let route = Route::Out { destination };
+            return Box::pin(http::serve2(client, &bytes, Profile::APPLICATION, &route, worker)).await;
+        }
+        // What is undecided the server's proxy will look at again.
+        Ok(First::Bytes(bytes) | First::Undecided(bytes)) => bytes,
+        Ok(First::Silence) => Vec::new(),
+        Err(_) => return reset(&client),
+    };
+    let reached = match reached {
+        Some(reached) => Ok(reached),
+        None => while_there(&client, Box::pin(reach_one(group, worker, traffic))).await,
+    };
+    match reached {
+        Ok(reached) => Box::pin(relay(client, reached, bytes, Vec::new(), traffic)).await,
+        Err(failure) => unreached(&client, destination, failure, traffic),
+    }
+}
+
+/// Carries bytes to what was reached, after those that both sides have said already.
+async fn relay(client: TcpStream, reached: Reached, from_client: Vec<u8>, from_far: Vec<u8>, traffic: &Traffic) {
+    let Reached { far, held: _held } = reached;
+    match far {
+        Far::Plain(target) => carry_on(client, target, from_client, from_far, traffic).await,
+        Far::Mesh(target) => carry_on(client, target, from_client, from_far, traffic).await,
     }
 }
 
@@ -82,12 +168,7 @@ async fn resolve(destination: SocketAddr, worker: &Worker) -> Option<Goal> {
     }
 }
 
-async fn reach<'w>(
-    goal: Goal,
-    destination: SocketAddr,
-    worker: &'w Worker,
-    traffic: &Traffic,
-) -> Result<Reached<'w>, Failure> {
+async fn reach(goal: Goal, destination: SocketAddr, worker: &Worker, traffic: &Traffic) -> Result<Reached, Failure> {
     match goal {
         Goal::OneOf(group) => reach_one(&group, worker, traffic).await,
         Goal::Itself(reason) => {
@@ -99,7 +180,7 @@ async fn reach<'w>(
 }
 
 /// Tries endpoints until one answers. Not a byte of the application's has been sent yet, so nothing is done twice.
-async fn reach_one<'w>(group: &Group, worker: &'w Worker, traffic: &Traffic) -> Result<Reached<'w>, Failure> {
+async fn reach_one(group: &Group, worker: &Worker, traffic: &Traffic) -> Result<Reached, Failure> {
     let until = Instant::now() + DIAL_TIMEOUT;
     let (mut tried, mut last) = (Vec::new(), Failure::NoEndpoint);
     while tried.len() < MOST_TRIES
@@ -124,15 +205,12 @@ async fn reach_one<'w>(group: &Group, worker: &'w Worker, traffic: &Traffic) -> 
     Err(last)
 }
 
-async fn reach_endpoint<'w>(
-    endpoint: &Endpoint,
-    worker: &'w Worker,
-    traffic: &Traffic,
-) -> Result<Reached<'w>, Failure> {
+async fn reach_endpoint(endpoint: &Endpoint, worker: &Worker, traffic: &Traffic) -> Result<Reached, Failure> {
     let open = Some(endpoint.open());
     if let Some(peer) = &endpoint.peer {
         let (tcp, dial) = dial::dial(SocketAddr::new(endpoint.address.ip(), peer.port), &worker.dials).await?;
-        let tunnel = tunnel(tcp, endpoint.address, peer, worker, traffic).await?;
+        let configs = worker.mesh.credentials.current();
+        let tunnel = tunnel(tcp, endpoint.address, peer, Protocol::Opaque, &configs, traffic).await?;
         Ok(Reached { far: Far::Mesh(Box::new(tunnel)), held: (dial, open) })
     } else {
         let (target, dial) = dial::dial(endpoint.address, &worker.dials).await?;
@@ -141,17 +219,18 @@ async fn reach_endpoint<'w>(
     }
 }
 
-/// Makes a connection to an endpoint's proxy one to its application. Whatever fails here, plain bytes are no way out:
+/// Makes a connection to an endpoint's proxy one to its application that carries `protocol`. Whatever fails here, plain bytes are no way out:
 /// the endpoint is known to have a proxy, and who answers in another's name must get nothing.
-async fn tunnel(
+pub async fn tunnel(
     tcp: TcpStream,
     endpoint: SocketAddr,
     peer: &Peer,
-    worker: &Worker,
+    protocol: Protocol,
+    configs: &Configs,
     traffic: &Traffic,
 ) -> Result<TlsStream, Failure> {
     static TOLD: Seldom = Seldom::new();
-    let mut stream = match tls::connect(tcp, &peer.identity, &worker.mesh.credentials.current()).await {
+    let mut stream = match tls::connect(tcp, &peer.identity, configs).await {
         Ok(stream) => stream,
         Err(failure) => {
             traffic.handshake_failures.of(failure).add(1);
@@ -162,7 +241,7 @@ async fn tunnel(
         }
     };
     traffic.handshakes.of(if stream.resumed() { Handshake::Resumed } else { Handshake::Full }).add(1);
-    let preface = Preface { protocol: Protocol::Opaque, port: endpoint.port() };
+    let preface = Preface { protocol, port: endpoint.port() };
     let said = async {
         stream.write_all(&preface.encode()).await?;
         stream.flush().await

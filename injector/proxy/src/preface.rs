@@ -24,9 +24,14 @@ const MOST_OPTIONS: usize = u8::MAX as usize * OPTION_UNIT;
 
 /// What a connection carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Protocol {
-    /// Bytes that nobody looks at.
-    Opaque,
+    /// Bytes of one connection.
+    Opaque = 0,
+    /// Messages of HTTP/1, many at once (`http::mux`).
+    Http1 = 1,
+    /// HTTP/2.
+    Http2 = 2,
 }
 
 /// What the opener of a connection says of it.
@@ -71,9 +76,8 @@ impl Labelled for Fault {
 impl Preface {
     /// The bytes to send.
     pub fn encode(self) -> [u8; LENGTH] {
-        let Protocol::Opaque = self.protocol;
         let [high, low] = self.port.to_be_bytes();
-        [MAGIC[0], MAGIC[1], MAGIC[2], MAGIC[3], 0, 0, high, low]
+        [MAGIC[0], MAGIC[1], MAGIC[2], MAGIC[3], self.protocol as u8, 0, high, low]
     }
 
     /// The preface in its eight bytes, and how many bytes of options follow.
@@ -84,6 +88,8 @@ impl Preface {
         }
         let protocol = match protocol {
             0 => Protocol::Opaque,
+            1 => Protocol::Http1,
+            2 => Protocol::Http2,
             _ => return Err(Fault::Protocol),
         };
         match u16::from_be_bytes([high, low]) {
@@ -148,7 +154,7 @@ mod tests {
             (b"inj\x01\0\0\x1f\x90", Fault::Magic),
             (b"GET / HTTP/1.1\r\n", Fault::Magic),
             (b"\x16\x03\x01\x02\0\x01\0\x01\xfc", Fault::Magic),
-            (b"INJ\x01\x01\0\x1f\x90", Fault::Protocol),
+            (b"INJ\x01\x03\0\x1f\x90", Fault::Protocol),
             (b"INJ\x01\xff\0\x1f\x90", Fault::Protocol),
             (b"INJ\x01\0\0\0\0", Fault::Port),
         ] {
@@ -170,8 +176,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_port_comes_back(port in 1u16..) {
-            let preface = Preface { protocol: Protocol::Opaque, port };
+        fn every_port_and_protocol_comes_back(port in 1u16.., protocol in 0usize..3) {
+            let protocol = [Protocol::Opaque, Protocol::Http1, Protocol::Http2][protocol];
+            let preface = Preface { protocol, port };
             prop_assert_eq!(Preface::decode(preface.encode()), Ok((preface, 0)));
         }
 

@@ -12,9 +12,9 @@ use tracing::info;
 use crate::admin::{self, Admin};
 use crate::api;
 use crate::config::{ADMIN_PORT, Config, INBOUND_PORT, OUTBOUND_PORT, Pod};
-use crate::dial::Dials;
 use crate::discovery::{self, Client, ClientMetrics, Directory, Place, Store};
 use crate::drain;
+use crate::http::Http;
 use crate::identity::{self, Established, IdentityMetrics, Seeker};
 use crate::listen::{At, bind};
 use crate::mesh::Mesh;
@@ -166,11 +166,12 @@ fn worker_of(config: &Config, most: usize, metrics: Arc<WorkerMetrics>, mesh: Ar
     Worker {
         mesh,
         metrics,
-        dials: Dials::default(),
+        dials: Arc::default(),
         strangers: Strangers::new(),
         pod_ips: config.pod.ips.clone(),
         opaque_ports: config.opaque_ports.clone(),
         original_destination: Arc::new(original_destination),
+        http: Http::default(),
         most,
     }
 }

@@ -15,6 +15,7 @@ use tracing::error;
 use crate::config::PortSet;
 use crate::connection;
 use crate::dial::Dials;
+use crate::http::Http;
 use crate::listen;
 use crate::mesh::Mesh;
 use crate::metrics::{Direction, WorkerMetrics};
@@ -48,7 +49,7 @@ pub struct Worker {
     /// Its counters.
     pub metrics: Arc<WorkerMetrics>,
     /// What it has dialled.
-    pub dials: Dials,
+    pub dials: Arc<Dials>,
     /// Who has connected to it and is not known yet.
     pub strangers: Strangers,
     /// The pod's addresses.
@@ -57,6 +58,8 @@ pub struct Worker {
     pub opaque_ports: PortSet,
     /// Where a connection was going.
     pub original_destination: OriginalDestination,
+    /// What requests share.
+    pub http: Http,
     /// Connections at once; more wait in the kernel's backlog.
     pub most: usize,
 }
@@ -100,10 +103,15 @@ async fn work(worker: Arc<Worker>, listeners: Listeners, stop: watch::Receiver<b
         let (worker, room, stop) = (Arc::clone(&worker), Arc::clone(&room), stop.clone());
         accepting.spawn(accept(listener, room, stop, direction, worker, connections.clone()));
     }
+    let on = Arc::clone(&worker);
+    let sweeping = tokio::spawn(async move { on.http.keep().await });
     accepting.close();
     accepting.wait().await;
+    worker.http.stop.cancel();
     connections.close();
     connections.wait().await;
+    sweeping.abort();
+    worker.http.leave().await;
     Ok(())
 }
 

@@ -1,9 +1,10 @@
 //! What is known of an endpoint's load: connections open to it, and how long it took to answer lately.
 
-use std::sync::Arc;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
+
+use super::health::Health;
 
 /// Answers faster than this are all alike. Between nodes of a cluster a connection with its handshake stands after some
 /// 2 ms; what is less is distance, and an endpoint nearby is no better for it: of two, it would get everything.
@@ -18,6 +19,8 @@ const DECAY: Duration = Duration::from_secs(5);
 /// The load of one endpoint, as this proxy sees it. All workers share it; nothing here waits for anybody.
 #[derive(Debug, Default)]
 pub struct Load {
+    /// Whether it gets requests.
+    pub health: Health,
     open: AtomicU32,
     /// The last latency in microseconds (high half), and when it was, in milliseconds of `clock` (low half). Two
     /// workers that write at once may lose one of two answers, which changes no choice that matters.

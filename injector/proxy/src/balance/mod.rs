@@ -7,11 +7,13 @@
 //! Zones are not looked at, as kube-proxy does not look at them unless a Service asks for it: a zone's endpoints are safe
 //! to prefer only if they can carry what all of the zone's clients send, and no proxy knows how much that is.
 
+mod health;
 mod load;
 mod random;
 
 use std::net::SocketAddr;
 
+pub use health::{Health, Standing};
 pub use load::{Load, Open, clock};
 pub use random::{below, fraction};
 
@@ -26,15 +28,36 @@ pub trait Candidate {
 /// The place among `candidates` of the one to dial next, which is none of those `tried` already; none if that leaves
 /// nobody. `now` is a time of `clock`.
 pub fn choose<C: Candidate>(candidates: &[C], tried: &[SocketAddr], now: u32) -> Option<usize> {
-    let first = draw(candidates, tried, None)?;
-    let Some(second) = draw(candidates, tried, Some(first)) else { return Some(first) };
+    let may = |candidate: &C| !tried.contains(&candidate.address());
+    let first = draw(candidates, may, None)?;
+    let second = draw(candidates, may, Some(first)).unwrap_or(first);
+    Some(cheaper(candidates, first, second, now))
+}
+
+/// The place among `candidates` of the one that gets the next request: none of those `tried` already, and none that has
+/// failed too often lately, but for the one request now and then that tries it.
+pub fn choose_healthy<C: Candidate>(candidates: &[C], tried: &[SocketAddr], now: u32) -> Option<usize> {
+    let standing = |candidate: &C| candidate.load().health.standing(now);
+    let may = |candidate: &C| !tried.contains(&candidate.address()) && standing(candidate) != Standing::Out;
+    let first = draw(candidates, may, None)?;
+    let second = draw(candidates, may, Some(first)).unwrap_or(first);
+    // Whoever's time is over is tried when it is drawn, or it would never win against better ones.
+    let trial = [first, second].into_iter().find(|place| standing(&candidates[*place]) == Standing::Trial);
+    if let Some(place) = trial {
+        candidates[place].load().health.on_trial(now);
+        return Some(place);
+    }
+    Some(cheaper(candidates, first, second, now))
+}
+
+/// On a tie the first one drawn, which is either by the same chance.
+fn cheaper<C: Candidate>(candidates: &[C], first: usize, second: usize, now: u32) -> usize {
     let cost = |place: usize| candidates[place].load().cost(now);
-    // On a tie the first one drawn, which is either by the same chance.
-    Some(if cost(second) < cost(first) { second } else { first })
+    if second != first && cost(second) < cost(first) { second } else { first }
 }
 
 /// One by lot; from there on the first that may be taken.
-fn draw<C: Candidate>(candidates: &[C], tried: &[SocketAddr], but: Option<usize>) -> Option<usize> {
+fn draw<C>(candidates: &[C], may: impl Fn(&C) -> bool, but: Option<usize>) -> Option<usize> {
     let count = candidates.len();
     if count == 0 {
         return None;
@@ -43,7 +66,7 @@ fn draw<C: Candidate>(candidates: &[C], tried: &[SocketAddr], but: Option<usize>
     let (start, range) = but.map_or((0, count), |but| (but + 1, (count - 1).max(1)));
     let lot = start + below(range);
     let places = (0..count).map(|step| (lot + step) % count);
-    places.into_iter().find(|place| Some(*place) != but && !tried.contains(&candidates[*place].address()))
+    places.into_iter().find(|place| Some(*place) != but && may(&candidates[*place]))
 }
 
 #[cfg(test)]
@@ -113,6 +136,26 @@ mod tests {
         assert_eq!(shares(&servers, &[], 100), [0, 10_000]);
         servers[1].1.answered(Duration::from_secs(3), 100);
         assert!(shares(&servers, &[], 100)[0] > 0, "the other one is no better");
+    }
+
+    #[test]
+    fn who_fails_again_and_again_gets_nothing_and_then_one_request() {
+        let servers = servers(3);
+        let chosen = |now| {
+            let places: Vec<_> = (0..300).filter_map(|_| choose_healthy(&servers, &[], now)).collect();
+            (0..3).map(|place| places.iter().filter(|chosen| **chosen == place).count()).collect::<Vec<_>>()
+        };
+        for _ in 0..5 {
+            servers[0].1.health.failed(1);
+        }
+        assert_eq!(chosen(2)[0], 0);
+        assert_eq!(chosen(1_001)[0], 1, "one tries it");
+        servers[0].1.health.succeeded();
+        assert!(chosen(1_002)[0] > 50);
+        for server in &servers {
+            assert_eq!((0..5).filter(|_| server.1.health.failed(2_000)).count(), 1);
+        }
+        assert_eq!(chosen(2_001), [0, 0, 0], "fail fast");
     }
 
     proptest! {

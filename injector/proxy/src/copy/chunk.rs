@@ -93,6 +93,18 @@ impl Chunk {
         count
     }
 
+    /// Puts a copy of the first bytes of `source` in, cut into pieces as long as a record's content, and says how many:
+    /// `MOST` at most.
+    pub fn copy_cut(&mut self, source: &[u8]) -> usize {
+        self.clear();
+        let count = source.len().min(MOST);
+        for (room, piece) in self.bytes.chunks_exact_mut(RECORD).zip(source[..count].chunks(CONTENT)) {
+            room[HEAD..HEAD + piece.len()].copy_from_slice(piece);
+        }
+        self.filled(count, true);
+        count
+    }
+
     /// Adds the piece that lies at `range`, behind all others. Small ones are joined to the piece before.
     pub fn push(&mut self, range: Range<usize>) {
         match self.pieces.last_mut() {

@@ -75,6 +75,31 @@ impl Leg for TcpStream {
     }
 }
 
+/// One that is too large to be moved about.
+impl<L: Leg> Leg for Box<L> {
+    const CUT: bool = L::CUT;
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>, chunk: &mut Chunk, most: usize, cut: bool) -> Poll<io::Result<Fill>> {
+        (**self).poll_fill(cx, chunk, most, cut)
+    }
+
+    fn seal(&mut self, chunk: &mut Chunk) -> io::Result<()> {
+        (**self).seal(chunk)
+    }
+
+    fn poll_put(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        (**self).poll_put(cx, slices)
+    }
+
+    fn broken(&self) -> Option<io::Error> {
+        (**self).broken()
+    }
+
+    fn tell(&mut self, cx: &mut Context<'_>) {
+        (**self).tell(cx);
+    }
+}
+
 /// What stands for a socket where there is no kernel.
 impl Leg for DuplexStream {}
 

@@ -57,6 +57,11 @@ impl Directory {
         }
     }
 
+    /// What is known of `destination`, if nobody has to wait for it.
+    pub fn look(&self, destination: SocketAddr) -> Option<Known> {
+        self.table().fresh(destination, Instant::now())
+    }
+
     /// Asks once more what is said of a destination that would not be ours, if it is still a new one.
     async fn doubt(&self, destination: SocketAddr) -> Decision {
         let believed = {

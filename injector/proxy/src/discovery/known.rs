@@ -31,6 +31,7 @@ pub struct Group {
     /// Those that may be chosen first, then the others.
     endpoints: Vec<Endpoint>,
     candidates: usize,
+    opaque: bool,
     kept: Arc<Kept>,
 }
 
@@ -115,13 +116,19 @@ impl Group {
         };
         endpoints.sort_by_key(|endpoint| !chosen(endpoint));
         let candidates = endpoints.partition_point(chosen);
+        let opaque = protocol == Protocol::Opaque || endpoints[..candidates].iter().any(|endpoint| endpoint.opaque);
         let kept = before.map(|group| Arc::clone(&group.kept)).unwrap_or_default();
-        Self { target, protocol, affinity, node_local, endpoints, candidates, kept }
+        Self { target, protocol, affinity, node_local, endpoints, candidates, opaque, kept }
     }
 
     /// All of them, in no order.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
+    }
+
+    /// Whether it is declared to carry plain bytes: by the Service, or by any of those that may be chosen.
+    pub fn is_opaque(&self) -> bool {
+        self.opaque
     }
 
     /// How many of them may be chosen.
@@ -131,8 +138,21 @@ impl Group {
 
     /// The endpoint for the next connection, none of those `tried` already; none if there is none.
     pub fn choose(&self, tried: &[SocketAddr]) -> Option<&Endpoint> {
+        self.choose_by(tried, balance::choose)
+    }
+
+    /// The endpoint for the next request, none of those `tried` already or left alone for a while; none if there is none.
+    pub fn choose_healthy(&self, tried: &[SocketAddr]) -> Option<&Endpoint> {
+        self.choose_by(tried, balance::choose_healthy)
+    }
+
+    fn choose_by(
+        &self,
+        tried: &[SocketAddr],
+        lot: impl Fn(&[Endpoint], &[SocketAddr], u32) -> Option<usize>,
+    ) -> Option<&Endpoint> {
         let candidates = &self.endpoints[..self.candidates];
-        let by_lot = || balance::choose(candidates, tried, balance::clock()).map(|place| &candidates[place]);
+        let by_lot = || lot(candidates, tried, balance::clock()).map(|place| &candidates[place]);
         let Some(affinity) = self.affinity else { return by_lot() };
         // As kube-proxy does it: every new connection begins the time anew.
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

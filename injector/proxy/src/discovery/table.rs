@@ -177,6 +177,13 @@ impl Table {
         }
     }
 
+    /// What is known of a destination that is followed. It counts as used.
+    pub fn fresh(&mut self, at: SocketAddr, now: Instant) -> Option<Known> {
+        let entry = self.entries.get_mut(&at).filter(|entry| matches!(entry.follow, Follow::Answered(_)))?;
+        entry.used = now;
+        entry.known.clone()
+    }
+
     /// What is known of it, fresh or not.
     pub fn known(&self, at: SocketAddr) -> Option<Known> {
         self.entries.get(&at)?.known.clone()

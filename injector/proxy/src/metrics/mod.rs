@@ -2,6 +2,7 @@
 
 mod peers;
 mod process;
+pub mod requests;
 mod text;
 
 use std::marker::PhantomData;
@@ -209,6 +210,8 @@ impl Traffic {
 pub struct WorkerMetrics {
     /// Connections that other proxies opened, by their identity.
     pub peers: Peers,
+    /// Requests, by who asks whom.
+    pub requests: requests::Requests,
     inbound: Traffic,
     outbound: Traffic,
 }
@@ -259,6 +262,12 @@ mod tests {
         indices_are_places::<crate::preface::Fault>();
         indices_are_places::<crate::probe::ProbeKind>();
         indices_are_places::<crate::probe::Verdict>();
+        indices_are_places::<crate::http::reason::Reason>();
+        indices_are_places::<crate::http::h1::head::Refusal>();
+        indices_are_places::<crate::http::h1::head::Fault>();
+        indices_are_places::<crate::http::h2::frame::Code>();
+        indices_are_places::<requests::Class>();
+        indices_are_places::<requests::Version>();
     }
 
     #[test]

@@ -295,7 +295,7 @@ impl<S: Leg> AsyncWrite for TlsStream<S> {
             return Poll::Ready(Ok(0));
         }
         with_buffer(|chunk| {
-            let count = chunk.copy_from(bytes);
+            let count = chunk.copy_cut(bytes);
             this.seal(chunk)?;
             let (_, left) = chunk.write(|slices| this.poll_put(cx, slices))?;
             this.sealed = left.into_vec().into();

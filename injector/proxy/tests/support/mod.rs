@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use injector_proxy::config::Networks;
-use injector_proxy::dial::Dials;
 use injector_proxy::discovery::{Directory, Known, Place};
 use injector_proxy::identity::MeshFacts;
 use injector_proxy::mesh::Mesh;
@@ -100,7 +99,8 @@ impl Rig {
         let worker = Worker {
             mesh: Arc::clone(&mesh),
             metrics: Arc::clone(&metrics),
-            dials: Dials::default(),
+            dials: Arc::default(),
+            http: injector_proxy::http::Http::default(),
             strangers: Strangers::new(),
             pod_ips: vec![own_address()],
             opaque_ports: "1-1023".parse().unwrap(),

@@ -1,0 +1,262 @@
+//! From a request to a connection that can carry it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use super::links::link;
+use super::mux::Link;
+use super::places::{Key, Place, Waiting};
+use super::reason::Reason;
+use super::streamed::Speech;
+use super::wire::Wire;
+use crate::api::endpoints::Target;
+use crate::balance::{Load, Open, clock};
+use crate::dial::{self, Failure};
+use crate::discovery::{Decision, Endpoint, Group, Known};
+use crate::metrics::requests::{Row, Version, Whom};
+use crate::metrics::{Direction, Plaintext};
+use crate::tls::SpiffeId;
+use crate::worker::Worker;
+
+/// Endpoints that one request tries before it gives up; see `outbound`.
+pub const MOST_TRIES: usize = 3;
+
+/// How long one of several endpoints may take to be reached, and all of them together; see `outbound` and `dial`.
+const TRY_TIME: Duration = Duration::from_secs(3);
+const REACH_TIME: Duration = dial::DIAL_TIMEOUT;
+
+/// Where the requests of a connection go.
+#[derive(Clone, Debug)]
+pub enum Route {
+    /// To one of a destination's endpoints, as discovery says.
+    Out {
+        /// What was dialled.
+        destination: SocketAddr,
+    },
+    /// To the pod's own application.
+    In {
+        /// Where it listens.
+        to: SocketAddr,
+        /// Who asks, if that is known.
+        client: Option<SpiffeId>,
+    },
+}
+
+/// A connection that can carry a request, with what must be kept while it does.
+#[derive(Debug)]
+pub struct Reached {
+    /// The endpoint, as this worker knows it.
+    pub place: Arc<Place>,
+    /// How its load is counted; none for the pod's own application.
+    pub load: Option<Arc<Load>>,
+    /// The connection.
+    pub way: Way,
+    /// Counts it as long as it is kept.
+    pub open: Option<Open>,
+}
+
+/// See `Reached`.
+#[derive(Debug)]
+pub enum Way {
+    /// One that many share.
+    Link(Link),
+    /// One of HTTP/1 for this request alone; `reused` if it has carried others.
+    Wire {
+        /// The connection.
+        waiting: Waiting,
+        /// See above.
+        reused: bool,
+    },
+}
+
+/// Why there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreached {
+    /// What to tell the client.
+    pub reason: Reason,
+    /// The endpoint that was tried last.
+    pub endpoint: Option<SocketAddr>,
+}
+
+impl Route {
+    /// The direction of what goes this way.
+    pub fn direction(&self) -> Direction {
+        match self {
+            Self::Out { .. } => Direction::Outbound,
+            Self::In { .. } => Direction::Inbound,
+        }
+    }
+
+    /// What the client dialled.
+    pub fn destination(&self) -> SocketAddr {
+        match self {
+            Self::Out { destination } => *destination,
+            Self::In { to, .. } => *to,
+        }
+    }
+
+    /// Finds a connection for a request that has been `tried` at some endpoints in vain.
+    pub async fn reach(
+        &self,
+        worker: &Arc<Worker>,
+        speech: Speech,
+        tried: &mut Vec<SocketAddr>,
+    ) -> Result<Reached, Unreached> {
+        match self {
+            Self::In { to, client } => reach_application(*to, client.as_ref(), worker, speech).await,
+            Self::Out { destination } => {
+                let directory = &worker.mesh.directory;
+                let decision = if let Some(known) = directory.look(*destination) {
+                    Decision::Known(known)
+                } else {
+                    let inside = worker.mesh.is_inside(destination.ip());
+                    Box::pin(directory.resolve(*destination, inside)).await
+                };
+                match decision {
+                    Decision::Known(Known::Group(group)) => {
+                        reach_one(&group, *destination, worker, speech, tried).await
+                    }
+                    // It was a Service's or a pod's when the connection was accepted.
+                    Decision::Known(Known::NotOurs) | Decision::Unknown => {
+                        Err(Unreached { reason: Reason::UnknownDestination, endpoint: None })
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn reach_application(
+    to: SocketAddr,
+    client: Option<&SpiffeId>,
+    worker: &Arc<Worker>,
+    speech: Speech,
+) -> Result<Reached, Unreached> {
+    let place = application(to, client, worker, speech);
+    let way = match ready(&place, worker, speech) {
+        Some(way) => Ok(way),
+        None => Box::pin(connect(&place, worker, speech)).await,
+    };
+    let way = way.map_err(|failure| Unreached { reason: failure.into(), endpoint: Some(to) })?;
+    Ok(Reached { place, load: None, way, open: None })
+}
+
+/// The place of the pod's own application. Connections are shared by all clients, and rows are not: the row of this client
+/// is looked up beside it, under the client's own key.
+fn application(to: SocketAddr, client: Option<&SpiffeId>, worker: &Arc<Worker>, speech: Speech) -> Arc<Place> {
+    let key = Key { destination: to, endpoint: to, speech };
+    worker.http.places.get(key, None, || inbound_row(to, client, worker, speech))
+}
+
+/// The row of requests to a port of the pod by this client.
+pub fn inbound_row(to: SocketAddr, client: Option<&SpiffeId>, worker: &Worker, speech: Speech) -> Arc<Row> {
+    let whom = Whom {
+        port: to.port().to_string(),
+        peer: client.map(SpiffeId::to_string).unwrap_or_default(),
+        tls: client.is_some(),
+        ..Whom::default()
+    };
+    worker.metrics.requests.row(Direction::Inbound, version(speech), whom)
+}
+
+/// Tries endpoints until one can be reached. Nothing has been said to any of them yet.
+async fn reach_one(
+    group: &Arc<Group>,
+    destination: SocketAddr,
+    worker: &Arc<Worker>,
+    speech: Speech,
+    tried: &mut Vec<SocketAddr>,
+) -> Result<Reached, Unreached> {
+    let mut last = None;
+    let mut until = None;
+    while tried.len() < MOST_TRIES
+        && let Some(endpoint) = group.choose_healthy(tried)
+    {
+        let (load, open) = (Arc::clone(&endpoint.load), endpoint.open());
+        let key = Key { destination, endpoint: endpoint.address, speech };
+        let place =
+            worker.http.places.get(key, endpoint.peer.as_ref(), || outbound_row(group, endpoint, worker, speech));
+        if let Some(way) = ready(&place, worker, speech) {
+            return Ok(Reached { place, load: Some(load), way, open: Some(open) });
+        }
+        let until = *until.get_or_insert_with(|| Instant::now() + REACH_TIME);
+        let left = until.saturating_duration_since(Instant::now());
+        let alone = tried.len() + 1 == MOST_TRIES || group.candidates() <= tried.len() + 1;
+        let connecting = Box::pin(connect(&place, worker, speech)); // seldom: not to be a part of every request
+        let connected = timeout(if alone { left } else { left.min(TRY_TIME) }, connecting).await;
+        match connected.unwrap_or(Err(Failure::Timeout)) {
+            Ok(way) => return Ok(Reached { place, load: Some(load), way, open: Some(open) }),
+            Err(failure) => {
+                if failure != Failure::Resources {
+                    load.failed(clock());
+                    load.health.failed(clock());
+                }
+                tried.push(endpoint.address);
+                last = Some((failure, endpoint.address));
+            }
+        }
+    }
+    Err(match last {
+        Some((failure, endpoint)) => Unreached { reason: failure.into(), endpoint: Some(endpoint) },
+        None if group.candidates() > tried.len() => Unreached { reason: Reason::Ejected, endpoint: None },
+        None => Unreached { reason: Reason::NoEndpoint, endpoint: None },
+    })
+}
+
+/// A connection that is there already.
+fn ready(place: &Arc<Place>, worker: &Worker, speech: Speech) -> Option<Way> {
+    if place.peer.is_none() && speech == Speech::Http1 {
+        return place.take().map(|waiting| Way::Wire { waiting, reused: true });
+    }
+    place.ready_link(worker).map(Way::Link)
+}
+
+/// A connection that is there already, or a new one.
+async fn connect(place: &Arc<Place>, worker: &Arc<Worker>, speech: Speech) -> Result<Way, Failure> {
+    if let Some(way) = ready(place, worker, speech) {
+        return Ok(way);
+    }
+    if place.peer.is_some() || speech == Speech::Http2 {
+        return link(place, worker).await.map(Way::Link);
+    }
+    let (tcp, dial) = dial::dial(place.key.endpoint, &worker.dials).await?;
+    if place.key.destination != place.key.endpoint || !worker.pod_ips.contains(&place.key.endpoint.ip()) {
+        worker.metrics.of(Direction::Outbound).plaintext.of(Plaintext::UnmeshedEndpoint).add(1);
+    }
+    Ok(Way::Wire { waiting: waiting(tcp, dial), reused: false })
+}
+
+fn waiting(tcp: TcpStream, dial: dial::Dial) -> Waiting {
+    Waiting { wire: Wire::new(tcp, Vec::new()), dial }
+}
+
+/// Which HTTP is spoken so.
+pub fn version(speech: Speech) -> Version {
+    match speech {
+        Speech::Http1 => Version::Http1,
+        Speech::Http2 => Version::Http2,
+    }
+}
+
+fn outbound_row(group: &Group, endpoint: &Endpoint, worker: &Worker, speech: Speech) -> Arc<Row> {
+    let (namespace, service, port) = match &group.target {
+        Some(Target::Service(service)) => (service.namespace.clone(), service.name.clone(), service.port.clone()),
+        Some(Target::Pod(pod)) => (pod.namespace.clone(), String::new(), String::new()),
+        None => Default::default(),
+    };
+    let workload = endpoint.workload.as_ref();
+    let whom = Whom {
+        namespace,
+        service,
+        port: if port.is_empty() { endpoint.address.port().to_string() } else { port },
+        workload_kind: workload.map(|workload| workload.kind.to_string()).unwrap_or_default(),
+        workload: workload.map(|workload| workload.name.to_string()).unwrap_or_default(),
+        peer: endpoint.peer.as_ref().map(|peer| peer.identity.to_string()).unwrap_or_default(),
+        tls: endpoint.peer.is_some(),
+    };
+    worker.metrics.requests.row(Direction::Outbound, version(speech), whom)
+}
