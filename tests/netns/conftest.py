@@ -15,12 +15,12 @@ TOOLS = ("ip", "setpriv", "iptables-nft-save", "iptables-legacy-save", "ip6table
 
 @pytest.fixture(scope="session")
 def binary() -> Path:
-    """The proxy: $INJECTOR_PROXY, or the one that is installed beside Python."""
+    """The proxy: $INJECTOR_PROXY_BINARY, or the one that is installed beside Python."""
     assert os.geteuid() == 0, "these tests make network namespaces and need root"
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     assert not missing, f"missing: {', '.join(missing)}; apt-get install iptables iproute2 util-linux"
-    found = Path(os.environ.get("INJECTOR_PROXY") or Path(sysconfig.get_path("scripts")) / "injector-proxy")
-    assert found.is_file(), f"{found} is missing; scripts/test builds it, or set INJECTOR_PROXY"
+    found = Path(os.environ.get("INJECTOR_PROXY_BINARY") or Path(sysconfig.get_path("scripts")) / "injector-proxy")
+    assert found.is_file(), f"{found} is missing; scripts/test builds it, or set INJECTOR_PROXY_BINARY"
     return found
 
 

@@ -1,0 +1,3 @@
+module injector.mesh/tests/peers
+
+go 1.25
