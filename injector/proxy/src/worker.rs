@@ -104,7 +104,7 @@ async fn work(worker: Arc<Worker>, listeners: Listeners, stop: watch::Receiver<b
         accepting.spawn(accept(listener, room, stop, direction, worker, connections.clone()));
     }
     let on = Arc::clone(&worker);
-    let sweeping = tokio::spawn(async move { on.http.keep().await });
+    let sweeping = tokio::spawn(async move { on.http.keep(&on.metrics.waiting).await });
     accepting.close();
     accepting.wait().await;
     worker.http.stop.cancel();

@@ -17,7 +17,7 @@ use super::kept::{Keeping, Kept};
 use super::mux::Lost;
 use super::places::Place;
 use super::reason::Reason;
-use super::route::{MOST_TRIES, Reached, Route, Unreached, inbound_row, version};
+use super::route::{MOST_TRIES, Reached, Route, Unreached, inbound_row, unhealthy, version};
 use super::side::Gone;
 use super::streamed::Speech;
 use crate::balance::{Load, clock};
@@ -195,14 +195,15 @@ fn tell(route: &Route, reason: Reason, endpoint: Option<SocketAddr>) {
 }
 
 /// Carries a request whose head was said, and its answer. `reused`: others went before it on the same connection, which
-/// may have ended for a reason of its own.
+/// may have ended for a reason of its own. `endpoint`: how it does, and where it is counted that it does badly; the request
+/// itself counts in `row`, that of the first endpoint that it was tried at.
 pub async fn carry<C: Caller, S: Server<C::Response>>(
     client: &mut C,
     server: &mut S,
     request: &C::Request,
     kept: &mut Kept,
     row: &Row,
-    load: Option<&Load>,
+    endpoint: Option<(&Load, &Row)>,
     reused: bool,
 ) -> Verdict {
     let began = Instant::now();
@@ -214,7 +215,7 @@ pub async fn carry<C: Caller, S: Server<C::Response>>(
         let polled = exchange.poll(cx);
         if let Some(response) = exchange.response().filter(|response| !answered && !response.is_interim()) {
             answered = true;
-            note(load, response.status(), began.elapsed());
+            note(endpoint, response.status(), began.elapsed());
         }
         polled
     })
@@ -225,20 +226,20 @@ pub async fn carry<C: Caller, S: Server<C::Response>>(
     row.response_bytes.add(answered);
     if let Some(response) = exchange.response().filter(|response| !response.is_interim()) {
         row.ended.of(Class::of(response.status())).add(1);
-    } else if let (Verdict::Failed { .. }, Some(load)) = (&verdict, load) {
+    } else if let (Verdict::Failed { .. }, Some((load, at))) = (&verdict, endpoint) {
         load.failed(clock());
-        load.health.failed(clock());
+        unhealthy(load, at);
     }
     buffer::give_back(&mut head);
     verdict
 }
 
 /// Takes note of how an endpoint does. Its answers that nobody is there to serve count as failures of its own.
-fn note(load: Option<&Load>, status: u16, latency: Duration) {
-    let Some(load) = load else { return };
+fn note(endpoint: Option<(&Load, &Row)>, status: u16, latency: Duration) {
+    let Some((load, row)) = endpoint else { return };
     load.answered(latency, clock());
     if matches!(status, 502..=504) {
-        load.health.failed(clock());
+        unhealthy(load, row);
     } else {
         load.health.succeeded();
     }

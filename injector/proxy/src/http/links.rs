@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::mux::{Heads, Link, Profile, Role, drive};
+use super::mux::{Ended, Heads, Link, Profile, Role, drive};
 use super::places::Place;
 use super::streamed::Speech;
 use crate::dial::{self, Failure};
@@ -39,9 +39,10 @@ struct Inner {
 }
 
 impl Links {
-    /// Whether there is none.
+    /// Whether there is none that gets streams, or may.
     pub fn is_empty(&self) -> bool {
-        let inner = self.inner();
+        let mut inner = self.inner();
+        inner.open.retain(|(link, _)| !link.is_leaving());
         inner.open.is_empty() && inner.opening.is_none()
     }
 
@@ -146,12 +147,15 @@ async fn open(
     place.links.opened(Some((&link, configs)));
     let _ = sender.send(Some(Ok(link.clone())));
     drop(sender);
-    let began = Instant::now();
+    let (began, _open) = (Instant::now(), traffic.links.hold());
     let ended = match &mut reached {
         // A server opens no streams.
         Reached::Plain(tcp) => drive(&link, tcp, &[], drop).await,
         Reached::Mesh(tls) => drive(&link, &mut **tls, &[], drop).await,
     };
+    if let Ended::Violation(code) = ended {
+        traffic.violations.of(code).add(1);
+    }
     debug!(%endpoint, ?ended, seconds = began.elapsed().as_secs(), "a connection that carried requests ended");
 }
 

@@ -299,7 +299,7 @@ async fn attempt<C: Caller<Request = Ask> + Client<Response = Answer>>(
     // A proxy of the mesh may say what only the mesh may say.
     let strip_mesh = place.peer.is_none();
     let manner = Manner { wire, current: ask.current, keep, strip_mesh, upgrade: ask.upgrade, asked: ask.asked };
-    let load = load.as_deref();
+    let endpoint = load.as_deref().map(|load| (load, &*place.row));
     match way {
         Way::Link(link) => {
             let end = ask.is_bodiless() && !ask.may_tunnel();
@@ -307,13 +307,13 @@ async fn attempt<C: Caller<Request = Ask> + Client<Response = Answer>>(
                 return Verdict::Failed { reason: Reason::Overloaded, again: true };
             };
             let mut server = StreamServer::new(Streamed::new(stream, Speech::Http1), ask, manner);
-            let verdict = carry(client, &mut server, ask, kept, row, load, true).await;
+            let verdict = carry(client, &mut server, ask, kept, row, endpoint, true).await;
             server.streamed.done(&verdict);
             verdict
         }
         Way::Wire { waiting: Waiting { wire, dial }, reused } => {
             let mut server = WireServer::ask(Http1::new(wire), ask, said, manner);
-            let verdict = carry(client, &mut server, ask, kept, row, load, reused).await;
+            let verdict = carry(client, &mut server, ask, kept, row, endpoint, reused).await;
             let answered = matches!(verdict, Verdict::Answered(_));
             if answered && server.keep_alive && server.http.is_between() && server.http.wire.is_clean() {
                 place.keep(Waiting { wire: server.http.wire, dial });

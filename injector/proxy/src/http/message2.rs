@@ -87,12 +87,13 @@ impl Caller for StreamClient {
         let Some(stream) = link.open(Head::Fields(&ask.head), ask.bodiless, ask.method == Method::Head) else {
             return Verdict::Failed { reason: Reason::Overloaded, again: true };
         };
+        let endpoint = load.as_deref().map(|load| (load, &*place.row));
         let mut streamed = Streamed::new(stream, Speech::Http2);
         // Who has no proxy may not say what only the mesh may say; nor may the application be told it by who has one.
         let strip_mesh = place.peer.is_none();
         (streamed.strip_mesh, self.0.strip_mesh) = (strip_mesh, strip_mesh);
         let mut server = StreamServer { streamed, strip_mesh, grpc_status: None };
-        let verdict = carry(self, &mut server, ask, kept, row, load.as_deref(), true).await;
+        let verdict = carry(self, &mut server, ask, kept, row, endpoint, true).await;
         if let (true, Verdict::Answered(_), Some(status)) =
             (ask.grpc, &verdict, server.grpc_status.or(server.streamed.grpc_status))
         {

@@ -29,6 +29,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::metrics::Gauge;
+
 pub use first::{First, Learned, PATIENCE, Speaker, UNDECIDED_TIME, first, who_speaks};
 pub use message1::Begun;
 pub use places::{Places, Waiting};
@@ -55,11 +57,11 @@ pub struct Http {
 }
 
 impl Http {
-    /// Closes what has waited too long, now and then, for ever.
-    pub async fn keep(&self) {
+    /// Closes what has waited too long, now and then, for ever, and counts in `waiting` what still waits.
+    pub async fn keep(&self, waiting: &Gauge) {
         loop {
             sleep(places::SWEEP).await;
-            self.places.sweep();
+            waiting.set(self.places.sweep());
         }
     }
 

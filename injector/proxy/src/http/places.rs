@@ -142,10 +142,15 @@ impl Places {
         place
     }
 
-    /// Closes what has waited too long, and forgets places that nobody uses.
-    pub fn sweep(&self) {
-        let now = Instant::now();
-        self.places().retain(|_, (place, used)| !(place.sweep(now) && now - *used >= PLACE_IDLE));
+    /// Closes what has waited too long, and forgets places that nobody uses; how many connections still wait.
+    pub fn sweep(&self) -> u64 {
+        let (now, mut waiting) = (Instant::now(), 0);
+        self.places().retain(|_, (place, used)| {
+            let unused = place.sweep(now);
+            waiting += place.count() as u64;
+            !(unused && now - *used >= PLACE_IDLE)
+        });
+        waiting
     }
 
     /// Lets all connections end with what is under way.

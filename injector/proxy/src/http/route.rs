@@ -193,7 +193,7 @@ async fn reach_one(
             Err(failure) => {
                 if failure != Failure::Resources {
                     load.failed(clock());
-                    load.health.failed(clock());
+                    unhealthy(&load, &place.row);
                 }
                 tried.push(endpoint.address);
                 last = Some((failure, endpoint.address));
@@ -205,6 +205,13 @@ async fn reach_one(
         None if group.candidates() > tried.len() => Unreached { reason: Reason::Ejected, endpoint: None },
         None => Unreached { reason: Reason::NoEndpoint, endpoint: None },
     })
+}
+
+/// Takes note of a failure that is the endpoint's own, and counts if it is put out for it.
+pub fn unhealthy(load: &Load, row: &Row) {
+    if load.health.failed(clock()) {
+        row.ejections.add(1);
+    }
 }
 
 /// A connection that is there already.

@@ -19,6 +19,7 @@ use super::streamed::{Speech, Streamed};
 use super::wire::Wire;
 use crate::connection::{End, reset};
 use crate::copy::Leg;
+use crate::metrics::{Direction, Traffic};
 use crate::tls::TlsStream;
 use crate::worker::Worker;
 
@@ -38,8 +39,9 @@ pub async fn serve<S: End>(socket: S, begun: Vec<u8>, passed: Option<Begun>, rou
     let http = Http1::new(Wire::new(socket, begun));
     let mut client = WireClient { http, current: true, last: false, begun: passed };
     let mut stop = pin!(worker.http.stop.clone().cancelled_owned());
+    let traffic = worker.metrics.of(route.direction());
     let next = loop {
-        let asked = match request(&mut client, route, &mut stop).await {
+        let asked = match request(&mut client, route, traffic, &mut stop).await {
             Ok(Some(ask)) => ask,
             Ok(None) => break Next::Close,
             Err(next) => break next,
@@ -47,7 +49,7 @@ pub async fn serve<S: End>(socket: S, begun: Vec<u8>, passed: Option<Begun>, rou
         client.last = !asked.keep_alive || worker.http.stop.is_cancelled();
         let next = answer(&mut client, &asked, route, worker).await;
         drop(asked);
-        client.http.wire.tally(worker.metrics.of(route.direction()));
+        client.http.wire.tally(traffic);
         match next {
             Next::Keep if !client.last => {}
             Next::Keep | Next::Close => break Next::Close,
@@ -67,7 +69,7 @@ pub async fn serve_link(mut socket: Box<TlsStream>, route: &Route, worker: &Arc<
         let (route, worker) = (route.clone(), Arc::clone(worker));
         tokio::spawn(async move { serve_stream(stream, &route, &worker).await });
     };
-    drive_until_stop(&link, &mut *socket, &[], serve, worker).await;
+    drive_until_stop(&link, &mut *socket, &[], serve, worker, route.direction()).await;
     socket
 }
 
@@ -78,14 +80,23 @@ pub async fn drive_until_stop(
     begun: &[u8],
     opened: impl FnMut(Stream),
     worker: &Worker,
+    direction: Direction,
 ) -> Ended {
+    let traffic = worker.metrics.of(direction);
+    let _open = traffic.links.hold();
     let mut driving = pin!(drive(link, socket, begun, opened));
-    tokio::select! {
+    let ended = tokio::select! {
         biased;
-        ended = &mut driving => return ended,
-        () = worker.http.stop.cancelled() => link.leave(),
+        ended = &mut driving => ended,
+        () = worker.http.stop.cancelled() => {
+            link.leave();
+            driving.await
+        }
+    };
+    if let Ended::Violation(code) = ended {
+        traffic.violations.of(code).add(1);
     }
-    driving.await
+    ended
 }
 
 /// Serves the one request on a stream that another proxy has opened.
@@ -102,6 +113,7 @@ async fn serve_stream(stream: Stream, route: &Route, worker: &Arc<Worker>) {
         Ok(Err(refusal)) => refusal,
         Err(_) => return,
     };
+    worker.metrics.of(route.direction()).refused_requests.of(refusal).add(1);
     client.refuse(refusal.status(), Reason::BadRequest, refusal.text(), false);
 }
 
@@ -117,6 +129,7 @@ pub fn identity(route: &Route) -> Option<&str> {
 async fn request<S: End>(
     client: &mut WireClient<S>,
     route: &Route,
+    traffic: &Traffic,
     stop: &mut (impl Future<Output = ()> + Unpin),
 ) -> Result<Option<Ask>, Next> {
     let inbound = matches!(route, Route::In { .. });
@@ -146,6 +159,7 @@ async fn request<S: End>(
             Ok(Some(Ok(ask))) => return Ok(ask),
             Ok(Some(Err(HeadFault::Malformed(refusal)))) => {
                 client.last = true;
+                traffic.refused_requests.of(refusal).add(1);
                 client.refuse(refusal.status(), Reason::BadRequest, refusal.text(), false);
                 return Err(Next::Close);
             }

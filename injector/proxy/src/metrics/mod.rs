@@ -9,6 +9,8 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::dial;
+use crate::http::h1::head::Refusal;
+use crate::http::h2::frame::Code;
 use crate::refuse;
 use crate::tls::HandshakeFailure;
 
@@ -147,6 +149,38 @@ impl Counter {
     }
 }
 
+/// A number that one thread raises and lowers, or sets, and any thread reads.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// One more, as long as what is returned is kept.
+    pub fn hold(&self) -> Held<'_> {
+        self.set(self.get() + 1);
+        Held(self)
+    }
+
+    /// Sets the number; only the owning thread may.
+    pub fn set(&self, number: u64) {
+        self.0.store(number, Relaxed);
+    }
+
+    /// The number as it is now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// See `Gauge::hold`.
+#[derive(Debug)]
+pub struct Held<'g>(&'g Gauge);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
 /// A counter for each member of a closed set.
 #[derive(Debug)]
 pub struct Counters<L>(Box<[Counter]>, PhantomData<L>);
@@ -194,6 +228,12 @@ pub struct Traffic {
     pub handshake_failures: Counters<HandshakeFailure>,
     /// Times that accepting failed, for want of descriptors or memory.
     pub accept_errors: Counter,
+    /// Multiplexed connections that are open.
+    pub links: Gauge,
+    /// Those that were ended for what the peer did, by the code that it was told.
+    pub violations: Counters<Code>,
+    /// Requests refused before anybody was asked, by what is wrong with their heads.
+    pub refused_requests: Counters<Refusal>,
 }
 
 impl Traffic {
@@ -212,6 +252,8 @@ pub struct WorkerMetrics {
     pub peers: Peers,
     /// Requests, by who asks whom.
     pub requests: requests::Requests,
+    /// Connections of HTTP/1 that wait for a request, as they were counted last.
+    pub waiting: Gauge,
     inbound: Traffic,
     outbound: Traffic,
 }
@@ -268,6 +310,16 @@ mod tests {
         indices_are_places::<crate::http::h2::frame::Code>();
         indices_are_places::<requests::Class>();
         indices_are_places::<requests::Version>();
+    }
+
+    #[test]
+    fn what_is_held_counts_until_it_is_dropped() {
+        let gauge = Gauge::default();
+        let (one, two) = (gauge.hold(), gauge.hold());
+        drop(one);
+        assert_eq!(gauge.get(), 1);
+        drop(two);
+        assert_eq!(gauge.get(), 0);
     }
 
     #[test]

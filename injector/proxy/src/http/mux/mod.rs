@@ -19,6 +19,8 @@ mod receive;
 mod settings;
 mod state;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
