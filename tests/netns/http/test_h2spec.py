@@ -52,7 +52,7 @@ def test_the_listener_for_the_application_keeps_to_it(pair: Pair, files: Path, h
 
 def test_the_listener_for_strangers_keeps_to_it(pair: Pair, files: Path, h2spec: Path) -> None:
     """The suite runs as the proxy's user, whose connections are not redirected: a stranger to the server's proxy."""
-    words = ("setpriv", "--reuid=2102", "--regid=2102", "--clear-groups", str(h2spec))
-    words += ("-h", pair.server.v4, "-p", str(NGINX_H2), "-P", "/ok", "-o", "3")
+    as_proxy = ("setpriv", "--reuid=2102", "--regid=2102", "--clear-groups")
+    words = (*as_proxy, str(h2spec), "-h", pair.server.v4, "-p", str(NGINX_H2), "-P", "/ok", "-o", "3")
     said = pair.client.execute(*words, check=False).stdout
     assert failures(said) == []
