@@ -30,8 +30,7 @@ pub use drive::{Ended, drive};
 pub use heads::{Head, Heads};
 pub use inbox::Part;
 pub use settings::Profile;
-pub use state::Role;
-use state::State;
+pub use state::{Role, State};
 pub use stream::Lost;
 
 use super::h2::frame::Code;
