@@ -205,6 +205,7 @@ pub const FIELDS: &[Refused] = &[
     (b"GET / HTTP/1.1\r\nHost: [a]\r\n\r\n", "host"),
     (b"GET / HTTP/1.1\r\nHost: a%2fb\r\n\r\n", "host"),
     (b"GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", "host"),
+    (b"GET / HTTP/1.1\r\nHost: a:18446744073709551616\r\n\r\n", "host"),
     (b"GET / HTTP/1.1\r\nHost: [::1/]\r\n\r\n", "host"),
     (b"GET / HTTP/1.1\r\nHost: \xc3\xa9\r\n\r\n", "host"),
     (get!("Connection: a b"), "connection"),

@@ -85,8 +85,10 @@ fn is_authority(text: &[u8], port: Port) -> bool {
 
 /// Up to 2^16 - 1; five digits do not overflow.
 fn is_port(digits: &[u8]) -> bool {
-    let number = digits.iter().fold(0_u64, |number, digit| number.wrapping_mul(10) + u64::from(digit & 0xf));
-    digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit) && u16::try_from(number).is_ok()
+    if digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
+        return false;
+    }
+    u16::try_from(digits.iter().fold(0_u32, |number, digit| number * 10 + u32::from(digit - b'0'))).is_ok()
 }
 
 /// What may stand in brackets: an IPv6 address, maybe with a zone (RFC 6874). Whoever dials looks closer.
