@@ -130,7 +130,6 @@ pub async fn carry_on(
     // Not to be kept for as long as the connection is.
     buffer::give_back(&mut from_client);
     buffer::give_back(&mut from_target);
-    drop((from_client, from_target));
     carry(client, target, traffic).await;
 }
 

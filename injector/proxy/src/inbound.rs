@@ -14,7 +14,7 @@ use crate::dial::{self, Dial};
 use crate::http::buffer;
 use crate::http::detect::{Guess, guess};
 use crate::http::mux::Profile;
-use crate::http::{self, Begun, First, Route, Speaker, Waiting, Watched, Wire};
+use crate::http::{self, Begun, First, Route, Speaker, Speech, Waiting, Watched, Wire};
 use crate::log::Seldom;
 use crate::metrics::{Direction, Handshake, Labelled as _, Plaintext, Traffic};
 use crate::preface::{self, Preface, Protocol};
@@ -24,9 +24,6 @@ use crate::worker::Worker;
 
 /// Time for the preface, which the other proxy sends right after its last message of the handshake.
 const PREFACE_TIME: Duration = Duration::from_secs(10);
-
-/// Time to say that a connection ends when everything on it has ended.
-const GOODBYE_TIME: Duration = Duration::from_secs(1);
 
 /// Carries a connection of plain bytes that was redirected here on its way to `destination`.
 pub async fn plaintext(client: TcpStream, peer: SocketAddr, destination: SocketAddr, worker: &Arc<Worker>) {
@@ -62,10 +59,14 @@ pub async fn mesh(client: TcpStream, peer: SocketAddr, ip: IpAddr, worker: &Arc<
                 Protocol::Opaque => {
                     Box::pin(recognise(client, Some(identity), destination, Duration::ZERO, worker)).await;
                 }
-                Protocol::Http1 => requests(client, identity, destination, worker).await,
+                Protocol::Http1 => {
+                    let _counted = Counted::new(traffic, destination, worker);
+                    let route = Route::inbound(destination, Some(identity), Speech::Http1, worker);
+                    Box::pin(http::serve_link(client, &route, worker)).await;
+                }
                 Protocol::Http2 => {
                     let _counted = Counted::new(traffic, destination, worker);
-                    let route = Route::In { to: destination, client: Some(identity) };
+                    let route = Route::inbound(destination, Some(identity), Speech::Http2, worker);
                     Box::pin(http::serve2(client, &[], Profile::MESH, &route, worker)).await;
                 }
             }
@@ -76,14 +77,6 @@ pub async fn mesh(client: TcpStream, peer: SocketAddr, ip: IpAddr, worker: &Arc<
             reset(client.tcp());
         }
     }
-}
-
-/// Carries the requests of another proxy's clients.
-async fn requests(client: Box<TlsStream>, identity: SpiffeId, destination: SocketAddr, worker: &Arc<Worker>) {
-    let _counted = Counted::new(worker.metrics.of(Direction::Inbound), destination, worker);
-    let route = Route::In { to: destination, client: Some(identity) };
-    let mut client = Box::pin(http::serve_link(client, &route, worker)).await;
-    let _ = timeout(GOODBYE_TIME, client.shutdown()).await;
 }
 
 /// Finds out what a connection carries, and carries it. The application is dialled when the client has been silent for so
@@ -100,7 +93,7 @@ async fn recognise(
         return finish(client, destination, worker, traffic).await;
     }
     let _counted = Counted::new(traffic, destination, worker);
-    let mut begun = http::first(&mut client, Vec::new(), Some(patience), http::UNDECIDED_TIME).await;
+    let mut begun = http::first(&mut client, Vec::new(), Some(patience)).await;
     let mut dialled = None;
     if let Ok(First::Silence) = begun {
         let (mut target, dial) = match while_there(client.tcp(), Box::pin(dial::dial(destination, &worker.dials))).await
@@ -118,17 +111,17 @@ async fn recognise(
             Speaker::Client(said) if said.is_empty() => {
                 return Box::pin(carry_on(client, target, said, Vec::new(), traffic)).await;
             }
-            Speaker::Client(said) => begun = http::first(&mut client, said, None, http::UNDECIDED_TIME).await,
+            Speaker::Client(said) => begun = http::first(&mut client, said, None).await,
         }
         dialled = Some((target, dial));
     }
     let (bytes, undecided) = match begun {
         Ok(First::Http1(bytes)) => {
-            let route = Route::In { to: destination, client: identity };
+            let route = Route::inbound(destination, identity, Speech::Http1, worker);
             return Box::pin(http::serve(client, bytes, None, &route, worker)).await;
         }
         Ok(First::Http2(bytes)) => {
-            let route = Route::In { to: destination, client: identity };
+            let route = Route::inbound(destination, identity, Speech::Http2, worker);
             return Box::pin(http::serve2(client, &bytes, Profile::APPLICATION, &route, worker)).await;
         }
         Ok(First::Bytes(bytes)) => (bytes, false),
@@ -142,8 +135,7 @@ async fn recognise(
     };
     match target {
         Ok(target) if undecided => {
-            let route = Route::In { to: destination, client: identity };
-            Box::pin(undecided_yet(client, target, bytes, &route, worker)).await;
+            Box::pin(undecided_yet(client, target, bytes, (destination, identity), worker)).await;
         }
         Ok((target, _dial)) => Box::pin(carry_on(client, target, bytes, Vec::new(), traffic)).await,
         Err(failure) => unreached(client.tcp(), destination, failure, traffic),
@@ -156,7 +148,7 @@ async fn undecided_yet(
     mut client: impl End,
     (mut target, dial): (TcpStream, Dial),
     mut said: Vec<u8>,
-    route: &Route,
+    (destination, identity): (SocketAddr, Option<SpiffeId>),
     worker: &Arc<Worker>,
 ) {
     let traffic = worker.metrics.of(Direction::Inbound);
@@ -188,7 +180,8 @@ async fn undecided_yet(
             Guess::Http1 => {
                 let waiting = Waiting { wire: Wire::new(target, Vec::new()), dial };
                 let begun = Some(Begun { waiting, said });
-                return Box::pin(http::serve(client, all, begun, route, worker)).await;
+                let route = Route::inbound(destination, identity, Speech::Http1, worker);
+                return Box::pin(http::serve(client, all, begun, &route, worker)).await;
             }
             // Half of a preface went through, and what follows it may not.
             Guess::Http2 => return broken(client.tcp(), &target),

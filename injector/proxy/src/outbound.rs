@@ -25,11 +25,11 @@ use crate::worker::Worker;
 
 /// Endpoints that one connection tries before it gives up. One of them may have gone in this moment, two if a node did;
 /// three in a row mean that something else is wrong.
-const MOST_TRIES: usize = 3;
+pub const MOST_TRIES: usize = 3;
 
 /// How long one of several endpoints may take: SYNs at 0 and 1 s and time for an answer. The last one tried has what is
 /// left of `DIAL_TIMEOUT`.
-const TRY_TIMEOUT: Duration = Duration::from_secs(3);
+pub const TRY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where a connection goes, as far as discovery can say.
 enum Goal {
@@ -97,7 +97,7 @@ async fn recognise(
         Declared::Http | Declared::Http2 => None, // who speaks first is known
         Declared::Undeclared | Declared::Opaque => Some(worker.http.learned.patience(destination)),
     };
-    let mut begun = http::first(&mut client, Vec::new(), patience, http::PATIENCE).await;
+    let mut begun = http::first(&mut client, Vec::new(), patience).await;
     let mut reached = None;
     if let Ok(First::Silence) = begun {
         let mut far = match while_there(&client, Box::pin(reach_one(group, worker, traffic))).await {
@@ -118,7 +118,7 @@ async fn recognise(
             Speaker::Client(said) if said.is_empty() => {
                 return Box::pin(relay(client, far, Vec::new(), said, traffic)).await;
             }
-            Speaker::Client(said) => begun = http::first(&mut client, said, None, http::PATIENCE).await,
+            Speaker::Client(said) => begun = http::first(&mut client, said, None).await,
         }
         reached = Some(far);
     }
@@ -187,9 +187,7 @@ async fn reach_one(group: &Group, worker: &Worker, traffic: &Traffic) -> Result<
         && let Some(endpoint) = group.choose(&tried)
     {
         tried.push(endpoint.address);
-        let left = until.saturating_duration_since(Instant::now());
-        let alone = tried.len() == MOST_TRIES || group.candidates() <= tried.len();
-        let time = if alone { left } else { left.min(TRY_TIMEOUT) };
+        let time = time_to_try(until, tried.len(), group);
         let began = Instant::now();
         match timeout(time, reach_endpoint(endpoint, worker, traffic)).await.unwrap_or(Err(Failure::Timeout)) {
             Ok(reached) => {
@@ -203,6 +201,13 @@ async fn reach_one(group: &Group, worker: &Worker, traffic: &Traffic) -> Result<
         }
     }
     Err(last)
+}
+
+/// How long the `nth` endpoint of the group may take, if all of them together have `until` then.
+pub fn time_to_try(until: Instant, nth: usize, group: &Group) -> Duration {
+    let left = until.saturating_duration_since(Instant::now());
+    let alone = nth == MOST_TRIES || group.candidates() <= nth;
+    if alone { left } else { left.min(TRY_TIMEOUT) }
 }
 
 async fn reach_endpoint(endpoint: &Endpoint, worker: &Worker, traffic: &Traffic) -> Result<Reached, Failure> {
@@ -219,8 +224,8 @@ async fn reach_endpoint(endpoint: &Endpoint, worker: &Worker, traffic: &Traffic)
     }
 }
 
-/// Makes a connection to an endpoint's proxy one to its application that carries `protocol`. Whatever fails here, plain bytes are no way out:
-/// the endpoint is known to have a proxy, and who answers in another's name must get nothing.
+/// Makes a connection to an endpoint's proxy one to its application that carries `protocol`. Whatever fails here, plain
+/// bytes are no way out: the endpoint is known to have a proxy, and who answers in another's name must get nothing.
 pub async fn tunnel(
     tcp: TcpStream,
     endpoint: SocketAddr,

@@ -15,15 +15,15 @@ use super::buffer;
 use super::exchange::{Client, Exchange, Outcome, Response, Server};
 use super::kept::{Keeping, Kept};
 use super::mux::Lost;
-use super::places::Place;
 use super::reason::Reason;
-use super::route::{MOST_TRIES, Reached, Route, Unreached, inbound_row, unhealthy, version};
+use super::route::{Reached, Route, Unreached, unhealthy, version};
 use super::side::Gone;
 use super::streamed::Speech;
 use crate::balance::{Load, clock};
 use crate::log::Seldom;
 use crate::metrics::Labelled as _;
 use crate::metrics::requests::{Class, Row, Whom};
+use crate::outbound::MOST_TRIES;
 use crate::worker::Worker;
 
 /// How long a client that has its answer may go on with its request before the connection is closed.
@@ -108,7 +108,7 @@ pub async fn answer<C: Caller>(client: &mut C, request: &C::Request, route: &Rou
         };
         let place = Arc::clone(&reached.place);
         let row: &Row = row.get_or_insert_with(|| {
-            let row = row_of(route, &place, worker, C::SPEECH);
+            let row = route.row(&place);
             row.begun.add(1);
             row
         });
@@ -143,13 +143,6 @@ pub async fn answer<C: Caller>(client: &mut C, request: &C::Request, route: &Rou
                 row.retries.add(1);
             }
         }
-    }
-}
-
-fn row_of(route: &Route, place: &Place, worker: &Worker, speech: Speech) -> Arc<Row> {
-    match route {
-        Route::Out { .. } => Arc::clone(&place.row),
-        Route::In { to, client } => inbound_row(*to, client.as_ref(), worker, speech),
     }
 }
 

@@ -21,11 +21,11 @@ use super::detect::{Guess, MOST_LINE, guess};
 
 /// How long a client may be silent before its server is dialled. One that speaks first sends its bytes with the last
 /// packet of the connection's handshake, or a scheduler's turn after it.
-pub const PATIENCE: Duration = Duration::from_millis(10);
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// How long bytes that may become a request line may take to become one. A line in several segments is there within it,
 /// and whoever has sent a word of something else and waits for an answer does not wait long.
-pub const UNDECIDED_TIME: Duration = PATIENCE;
+const UNDECIDED_TIME: Duration = PATIENCE;
 
 /// Destinations that are remembered for their servers that speak first: 32 bytes each.
 const MOST_LEARNED: usize = 1024;
@@ -46,12 +46,11 @@ pub enum First {
 }
 
 /// Reads the client's first bytes behind those that have `begun`; waits as long as `patience` for the first one, and then
-/// for `undecided` until they decide.
+/// for `UNDECIDED_TIME` until they decide.
 pub async fn first(
     client: &mut (impl AsyncRead + Unpin),
     begun: Vec<u8>,
     patience: Option<Duration>,
-    undecided: Duration,
 ) -> io::Result<First> {
     let mut bytes = begun;
     if bytes.is_empty() {
@@ -80,7 +79,7 @@ pub async fn first(
         }
         Ok::<bool, io::Error>(false)
     };
-    let ended = match timeout(undecided, deciding).await {
+    let ended = match timeout(UNDECIDED_TIME, deciding).await {
         Ok(ended) => ended?,
         Err(_) => false,
     };
@@ -180,7 +179,7 @@ mod tests {
                 std::future::pending::<()>().await;
             };
             let decided = tokio::select! {
-                decided = first(&mut near, Vec::new(), Some(PATIENCE), UNDECIDED_TIME) => decided.unwrap(),
+                decided = first(&mut near, Vec::new(), Some(PATIENCE)) => decided.unwrap(),
                 () = writing => unreachable!("it waits for ever"),
             };
             assert_eq!(decided, expected, "{pieces:?}");
@@ -191,10 +190,10 @@ mod tests {
     async fn silence_is_noticed_and_so_is_the_end() {
         let (far, mut near) = duplex(100);
         let began = tokio::time::Instant::now();
-        assert_eq!(first(&mut near, Vec::new(), Some(PATIENCE), UNDECIDED_TIME).await.unwrap(), First::Silence);
+        assert_eq!(first(&mut near, Vec::new(), Some(PATIENCE)).await.unwrap(), First::Silence);
         assert!(began.elapsed() < Duration::from_millis(12));
         drop(far);
-        assert_eq!(first(&mut near, Vec::new(), None, UNDECIDED_TIME).await.unwrap(), First::Bytes(Vec::new()));
+        assert_eq!(first(&mut near, Vec::new(), None).await.unwrap(), First::Bytes(Vec::new()));
     }
 
     #[tokio::test]

@@ -2,18 +2,19 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::mux::{Ended, Heads, Link, Profile, Role, drive};
+use super::mux::{Ended, Heads, Link, Profile, Role, Stream, drive};
 use super::places::Place;
 use super::streamed::Speech;
+use crate::copy::Leg;
 use crate::dial::{self, Failure};
-use crate::metrics::Direction;
-use crate::outbound::tunnel;
+use crate::metrics::{Direction, Traffic};
+use crate::outbound::{TRY_TIMEOUT, tunnel};
 use crate::preface::Protocol;
 use crate::tls::Configs;
 use crate::worker::Worker;
@@ -21,9 +22,6 @@ use crate::worker::Worker;
 /// Connections to one endpoint at once: 8 x 1,024 streams. More than 8,000 requests that one endpoint has not answered
 /// are better told so.
 const MOST: usize = 8;
-
-/// How long opening one may take, handshake and all: as one of several endpoints has (`outbound`).
-const OPEN_TIME: Duration = Duration::from_secs(3);
 
 /// What an opening comes to.
 type Opening = watch::Receiver<Option<Result<Link, Failure>>>;
@@ -93,13 +91,9 @@ impl Links {
     }
 }
 
-/// A connection to the place with room for a stream: one that is open, or a new one. `fresh` says whether it was not
-/// there before.
+/// A new connection to the place, where none has room for a stream; whoever else waits for one shares it.
 pub async fn link(place: &Arc<Place>, worker: &Arc<Worker>) -> Result<Link, Failure> {
     let configs = place.peer.is_some().then(|| worker.mesh.credentials.current());
-    if let Some(link) = place.links.find(configs.as_ref()) {
-        return Ok(link);
-    }
     let mut opening = place.links.opening(|sender| {
         let (place, on) = (Arc::clone(place), Arc::clone(worker));
         worker.http.tasks.spawn(open(place, on, configs, sender));
@@ -132,7 +126,7 @@ async fn open(
             _ => dial::dial(endpoint, &worker.dials).await.map(|(tcp, dial)| (Reached::Plain(tcp), dial)),
         }
     };
-    let reached = timeout(OPEN_TIME, reaching).await.unwrap_or(Err(Failure::Timeout));
+    let reached = timeout(TRY_TIMEOUT, reaching).await.unwrap_or(Err(Failure::Timeout));
     let (mut reached, _dial) = match reached {
         Ok(reached) => reached,
         Err(failure) => {
@@ -147,16 +141,29 @@ async fn open(
     place.links.opened(Some((&link, configs)));
     let _ = sender.send(Some(Ok(link.clone())));
     drop(sender);
-    let (began, _open) = (Instant::now(), traffic.links.hold());
+    let began = Instant::now();
     let ended = match &mut reached {
         // A server opens no streams.
-        Reached::Plain(tcp) => drive(&link, tcp, &[], drop).await,
-        Reached::Mesh(tls) => drive(&link, &mut **tls, &[], drop).await,
+        Reached::Plain(tcp) => drive_counted(&link, tcp, &[], drop, traffic).await,
+        Reached::Mesh(tls) => drive_counted(&link, &mut **tls, &[], drop, traffic).await,
     };
+    debug!(%endpoint, ?ended, seconds = began.elapsed().as_secs(), "a connection that carried requests ended");
+}
+
+/// Drives a connection, and counts it: as long as it is open, and if it ends for what the peer did.
+pub async fn drive_counted(
+    link: &Link,
+    leg: &mut impl Leg,
+    begun: &[u8],
+    opened: impl FnMut(Stream),
+    traffic: &Traffic,
+) -> Ended {
+    let _open = traffic.links.hold();
+    let ended = drive(link, leg, begun, opened).await;
     if let Ended::Violation(code) = ended {
         traffic.violations.of(code).add(1);
     }
-    debug!(%endpoint, ?ended, seconds = began.elapsed().as_secs(), "a connection that carried requests ended");
+    ended
 }
 
 enum Reached {

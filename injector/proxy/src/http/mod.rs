@@ -31,12 +31,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::metrics::Gauge;
 
-pub use first::{First, Learned, PATIENCE, Speaker, UNDECIDED_TIME, first, who_speaks};
+pub use first::{First, Learned, Speaker, first, who_speaks};
 pub use message1::Begun;
 pub use places::{Places, Waiting};
 pub use route::Route;
 pub use serve1::{serve, serve_link};
 pub use serve2::serve as serve2;
+pub use streamed::Speech;
 pub use watched::Watched;
 pub use wire::Wire;
 

@@ -2,10 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::links::link;
 use super::mux::Link;
@@ -15,19 +14,13 @@ use super::streamed::Speech;
 use super::wire::Wire;
 use crate::api::endpoints::Target;
 use crate::balance::{Load, Open, clock};
-use crate::dial::{self, Failure};
+use crate::dial::{self, DIAL_TIMEOUT, Failure};
 use crate::discovery::{Decision, Endpoint, Group, Known};
 use crate::metrics::requests::{Row, Version, Whom};
 use crate::metrics::{Direction, Plaintext};
+use crate::outbound::{MOST_TRIES, time_to_try};
 use crate::tls::SpiffeId;
 use crate::worker::Worker;
-
-/// Endpoints that one request tries before it gives up; see `outbound`.
-pub const MOST_TRIES: usize = 3;
-
-/// How long one of several endpoints may take to be reached, and all of them together; see `outbound` and `dial`.
-const TRY_TIME: Duration = Duration::from_secs(3);
-const REACH_TIME: Duration = dial::DIAL_TIMEOUT;
 
 /// Where the requests of a connection go.
 #[derive(Clone, Debug)]
@@ -43,6 +36,8 @@ pub enum Route {
         to: SocketAddr,
         /// Who asks, if that is known.
         client: Option<SpiffeId>,
+        /// Where requests are counted.
+        row: Arc<Row>,
     },
 }
 
@@ -83,6 +78,26 @@ pub struct Unreached {
 }
 
 impl Route {
+    /// To the application at `to`, for a client that speaks so. Its row is looked up once: here.
+    pub fn inbound(to: SocketAddr, client: Option<SpiffeId>, speech: Speech, worker: &Worker) -> Self {
+        let whom = Whom {
+            port: to.port().to_string(),
+            peer: client.as_ref().map(SpiffeId::to_string).unwrap_or_default(),
+            tls: client.is_some(),
+            ..Whom::default()
+        };
+        let row = worker.metrics.requests.row(Direction::Inbound, version(speech), whom);
+        Self::In { to, client, row }
+    }
+
+    /// Where a request is counted that has reached this place.
+    pub fn row(&self, place: &Place) -> Arc<Row> {
+        match self {
+            Self::Out { .. } => Arc::clone(&place.row),
+            Self::In { row, .. } => Arc::clone(row),
+        }
+    }
+
     /// The direction of what goes this way.
     pub fn direction(&self) -> Direction {
         match self {
@@ -107,7 +122,7 @@ impl Route {
         tried: &mut Vec<SocketAddr>,
     ) -> Result<Reached, Unreached> {
         match self {
-            Self::In { to, client } => reach_application(*to, client.as_ref(), worker, speech).await,
+            Self::In { to, row, .. } => reach_application(*to, row, worker, speech).await,
             Self::Out { destination } => {
                 let directory = &worker.mesh.directory;
                 let decision = if let Some(known) = directory.look(*destination) {
@@ -130,37 +145,21 @@ impl Route {
     }
 }
 
+/// Connections to the application are shared by all its clients; whose request it is, the route's own row says.
 async fn reach_application(
     to: SocketAddr,
-    client: Option<&SpiffeId>,
+    row: &Arc<Row>,
     worker: &Arc<Worker>,
     speech: Speech,
 ) -> Result<Reached, Unreached> {
-    let place = application(to, client, worker, speech);
+    let key = Key { destination: to, endpoint: to, speech };
+    let place = worker.http.places.get(key, None, || Arc::clone(row));
     let way = match ready(&place, worker, speech) {
         Some(way) => Ok(way),
         None => Box::pin(connect(&place, worker, speech)).await,
     };
     let way = way.map_err(|failure| Unreached { reason: failure.into(), endpoint: Some(to) })?;
     Ok(Reached { place, load: None, way, open: None })
-}
-
-/// The place of the pod's own application. Connections are shared by all clients, and rows are not: the row of this client
-/// is looked up beside it, under the client's own key.
-fn application(to: SocketAddr, client: Option<&SpiffeId>, worker: &Arc<Worker>, speech: Speech) -> Arc<Place> {
-    let key = Key { destination: to, endpoint: to, speech };
-    worker.http.places.get(key, None, || inbound_row(to, client, worker, speech))
-}
-
-/// The row of requests to a port of the pod by this client.
-pub fn inbound_row(to: SocketAddr, client: Option<&SpiffeId>, worker: &Worker, speech: Speech) -> Arc<Row> {
-    let whom = Whom {
-        port: to.port().to_string(),
-        peer: client.map(SpiffeId::to_string).unwrap_or_default(),
-        tls: client.is_some(),
-        ..Whom::default()
-    };
-    worker.metrics.requests.row(Direction::Inbound, version(speech), whom)
 }
 
 /// Tries endpoints until one can be reached. Nothing has been said to any of them yet.
@@ -183,11 +182,9 @@ async fn reach_one(
         if let Some(way) = ready(&place, worker, speech) {
             return Ok(Reached { place, load: Some(load), way, open: Some(open) });
         }
-        let until = *until.get_or_insert_with(|| Instant::now() + REACH_TIME);
-        let left = until.saturating_duration_since(Instant::now());
-        let alone = tried.len() + 1 == MOST_TRIES || group.candidates() <= tried.len() + 1;
+        let until = *until.get_or_insert_with(|| Instant::now() + DIAL_TIMEOUT);
         let connecting = Box::pin(connect(&place, worker, speech)); // seldom: not to be a part of every request
-        let connected = timeout(if alone { left } else { left.min(TRY_TIME) }, connecting).await;
+        let connected = timeout(time_to_try(until, tried.len() + 1, group), connecting).await;
         match connected.unwrap_or(Err(Failure::Timeout)) {
             Ok(way) => return Ok(Reached { place, load: Some(load), way, open: Some(open) }),
             Err(failure) => {
@@ -222,11 +219,8 @@ fn ready(place: &Arc<Place>, worker: &Worker, speech: Speech) -> Option<Way> {
     place.ready_link(worker).map(Way::Link)
 }
 
-/// A connection that is there already, or a new one.
+/// A new connection, where `ready` has none.
 async fn connect(place: &Arc<Place>, worker: &Arc<Worker>, speech: Speech) -> Result<Way, Failure> {
-    if let Some(way) = ready(place, worker, speech) {
-        return Ok(way);
-    }
     if place.peer.is_some() || speech == Speech::Http2 {
         return link(place, worker).await.map(Way::Link);
     }
@@ -234,11 +228,7 @@ async fn connect(place: &Arc<Place>, worker: &Arc<Worker>, speech: Speech) -> Re
     if place.key.destination != place.key.endpoint || !worker.pod_ips.contains(&place.key.endpoint.ip()) {
         worker.metrics.of(Direction::Outbound).plaintext.of(Plaintext::UnmeshedEndpoint).add(1);
     }
-    Ok(Way::Wire { waiting: waiting(tcp, dial), reused: false })
-}
-
-fn waiting(tcp: TcpStream, dial: dial::Dial) -> Waiting {
-    Waiting { wire: Wire::new(tcp, Vec::new()), dial }
+    Ok(Way::Wire { waiting: Waiting { wire: Wire::new(tcp, Vec::new()), dial }, reused: false })
 }
 
 /// Which HTTP is spoken so.

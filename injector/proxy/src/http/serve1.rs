@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use super::attempt::{Next, answer};
 use super::h1::head::Refusal;
 use super::http1::{HeadFault, Http1};
+use super::links::drive_counted;
 use super::message1::{Ask, Begun, StreamClient, WireClient};
-use super::mux::{Ended, Heads, Link, Profile, Role, Stream, drive};
+use super::mux::{Ended, Heads, Link, Profile, Role, Stream};
 use super::reason::Reason;
 use super::route::Route;
 use super::streamed::{Speech, Streamed};
@@ -33,6 +35,9 @@ const IDLE_TIME: Duration = Duration::from_hours(1);
 /// How long a client has to read a last answer while it still sends: closing with unread bytes would reset it (RFC 9112,
 /// section 9.6).
 const LINGER_TIME: Duration = Duration::from_secs(2);
+
+/// Time to say that a multiplexed connection ends when everything on it has ended.
+pub const GOODBYE_TIME: Duration = Duration::from_secs(1);
 
 /// Serves a client of which `begun` was read already, some of which the application may have got already.
 pub async fn serve<S: End>(socket: S, begun: Vec<u8>, passed: Option<Begun>, route: &Route, worker: &Arc<Worker>) {
@@ -63,14 +68,14 @@ pub async fn serve<S: End>(socket: S, begun: Vec<u8>, passed: Option<Begun>, rou
 }
 
 /// Serves the connection of another proxy, which carries the requests of many clients.
-pub async fn serve_link(mut socket: Box<TlsStream>, route: &Route, worker: &Arc<Worker>) -> Box<TlsStream> {
+pub async fn serve_link(mut socket: Box<TlsStream>, route: &Route, worker: &Arc<Worker>) {
     let link = Link::new(Role::Server, Heads::Raw, Profile::MESH);
     let serve = |stream| {
         let (route, worker) = (route.clone(), Arc::clone(worker));
         tokio::spawn(async move { serve_stream(stream, &route, &worker).await });
     };
     drive_until_stop(&link, &mut *socket, &[], serve, worker, route.direction()).await;
-    socket
+    let _ = timeout(GOODBYE_TIME, socket.shutdown()).await;
 }
 
 /// Drives a connection on which others open streams, and asks them to open no more when the proxy ends.
@@ -82,21 +87,13 @@ pub async fn drive_until_stop(
     worker: &Worker,
     direction: Direction,
 ) -> Ended {
-    let traffic = worker.metrics.of(direction);
-    let _open = traffic.links.hold();
-    let mut driving = pin!(drive(link, socket, begun, opened));
-    let ended = tokio::select! {
+    let mut driving = pin!(drive_counted(link, socket, begun, opened, worker.metrics.of(direction)));
+    tokio::select! {
         biased;
-        ended = &mut driving => ended,
-        () = worker.http.stop.cancelled() => {
-            link.leave();
-            driving.await
-        }
-    };
-    if let Ended::Violation(code) = ended {
-        traffic.violations.of(code).add(1);
+        ended = &mut driving => return ended,
+        () = worker.http.stop.cancelled() => link.leave(),
     }
-    ended
+    driving.await
 }
 
 /// Serves the one request on a stream that another proxy has opened.

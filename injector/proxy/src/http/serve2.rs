@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
@@ -13,13 +12,10 @@ use super::links::heads;
 use super::message2::{Ask, StreamClient};
 use super::mux::{Ended, Link, Profile, Role, Stream};
 use super::route::Route;
-use super::serve1::{drive_until_stop, identity};
+use super::serve1::{GOODBYE_TIME, drive_until_stop, identity};
 use super::streamed::{Speech, Streamed};
 use crate::connection::{End, reset};
 use crate::worker::Worker;
-
-/// Time to say that a connection ends when everything on it has ended.
-const GOODBYE_TIME: Duration = Duration::from_secs(1);
 
 /// Serves a connection of which `begun` was read already: an application's, or another proxy's.
 pub async fn serve<S: End>(mut socket: S, begun: &[u8], profile: Profile, route: &Route, worker: &Arc<Worker>) {

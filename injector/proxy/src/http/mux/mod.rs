@@ -87,11 +87,6 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Its number, for the log.
-    pub fn id(&self) -> u32 {
-        self.id
-    }
-
     /// Says a head or trailers; `end`: and nothing after it.
     pub fn say(&self, head: Head<'_>, end: bool) {
         self.link.state().say(self.id, head, end);
