@@ -59,6 +59,19 @@ def test_a_websocket_echoes(pair: Pair, sockets: Server) -> None:
     pair.client.inside(asyncio.run, client())
 
 
+def test_what_a_client_says_before_the_server_has_agreed_waits_for_it(pair: Pair, web: Web) -> None:
+    def switch(stream: Stream, _: Message) -> None:
+        time.sleep(0.1)  # what the client says meanwhile is there
+        stream.send(wire.lines("HTTP/1.1 101 Switching Protocols", "connection: Upgrade", "upgrade: echo"))
+        stream.send(stream.take(5))
+
+    web.routes["/switch"] = switch
+    with pair.stream(WEB) as stream:
+        stream.send(wire.request("GET", "/switch", "connection: Upgrade", "upgrade: echo") + b"eager")
+        assert stream.answer().status == 101
+        assert stream.take(5) == b"eager"
+
+
 def test_a_websocket_is_closed_by_either_end(pair: Pair, sockets: Server) -> None:
     async def closing(stream: ClientConnection) -> None:
         await stream.close(4000, "enough")

@@ -119,6 +119,12 @@ where
                     if let Err(gone) = self.answer(response) {
                         return Poll::Ready(Outcome::Client(gone));
                     }
+                    // What the client has said behind its request is the other protocol's, and nothing else may wake us for it.
+                    if self.is_tunnel()
+                        && let Poll::Ready(gone) = self.poll_request(cx)
+                    {
+                        return Poll::Ready(Outcome::Client(gone));
+                    }
                 }
                 Poll::Ready(Ok(None)) => return Poll::Ready(Outcome::Server(self.deaf.unwrap_or(Gone::Cut))),
                 Poll::Ready(Err(gone)) => return Poll::Ready(Outcome::Server(self.deaf.unwrap_or(gone))),
