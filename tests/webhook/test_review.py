@@ -153,6 +153,16 @@ def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 PLACES = [path for path in places(orjson.loads(review(pod()))) if path]
 
 
+def put(document: Any, path: tuple[Any, ...], value: Any) -> None:
+    """Put a value where an earlier one has left the path; JSON has no object whose key is a list's index."""
+    *parents, last = path
+    with contextlib.suppress(KeyError, IndexError, TypeError):
+        for key in parents:
+            document = document[key]
+        if isinstance(document, list) == isinstance(last, int):
+            document[last] = value
+
+
 def answered(entry: Entry, body: bytes) -> None:
     """A clear fault or a valid answer, nothing else."""
     with contextlib.suppress(BadReview):
@@ -169,13 +179,7 @@ def test_any_bytes_are_a_clear_fault_or_a_valid_answer(entry: Entry, body: bytes
 def test_a_real_review_with_anything_in_any_place(entry: Entry, changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     document = orjson.loads(review(pod(), kind="Namespace" if entry is Entry.NAMESPACES else "Pod"))
     for path, value in changes:
-        holder = document
-        try:
-            for key in path[:-1]:
-                holder = holder[key]
-            holder[path[-1]] = value
-        except (KeyError, IndexError, TypeError):
-            continue
+        put(document, path, value)
     answered(entry, orjson.dumps(document))
 
 
