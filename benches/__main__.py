@@ -42,6 +42,7 @@ EPILOG = """\
 Every figure is a median of runs that were interleaved with their peers'. All raw figures are written to .bench/.
 examples: scripts/bench tcp memory --quick
           scripts/bench http --rows closed-32 --links injector,haproxy
+          scripts/bench http --cluster
 
 environment: INJECTOR_PROXY_BINARY is measured instead of a fresh static release build, which is then not made
 
@@ -132,7 +133,7 @@ def main() -> int:
     try:
         for name in names:
             say(f"measuring {name}")
-            given = [Selection(told.rows, told.links)] if name == "http" else []
+            given = [Selection(told.rows, told.links, cluster=told.cluster)] if name == "http" else []
             report = MEASUREMENTS[name](*given, quick=told.quick)
             reports.append(report)
             _keep(report, described)
@@ -172,6 +173,9 @@ def _parser() -> argparse.ArgumentParser:
     for name, known in (("rows", (MEMORY, *BY_NAME)), ("links", LINKS)):
         words = f"of http, only these: {', '.join(known)}"
         parser.add_argument(f"--{name}", type=_some(known), default=known, metavar="NAME,…", help=words)
+    parser.add_argument(
+        "--cluster", action="store_true", help="of http: between pods of the cluster, with its sidecars"
+    )
     parser.add_argument("--quick", action="store_true", help="short runs: the order of things, not figures to quote")
     return parser
 

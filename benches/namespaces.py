@@ -71,3 +71,13 @@ class Pod:
     def __init__(self, namespace: str, address: str) -> None:
         self.namespace = namespace
         self.address = address
+
+
+@contextlib.contextmanager
+def named(pid: int, name: str) -> Iterator[str]:
+    """The network namespace of a process that runs, under a name for as long as the block takes."""
+    ip("netns", "attach", name, str(pid))
+    try:
+        yield name
+    finally:
+        ip("netns", "delete", name)

@@ -56,6 +56,19 @@ class Child:
         return self.log.read_text(errors="replace")[-_LOG_TAIL:].strip() or "(none)"
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A process that somebody else started."""
+
+    name: str
+    pid: int
+
+    def check(self) -> None:
+        """Raise if it has ended."""
+        if not Path(f"/proc/{self.pid}").exists():
+            raise BenchError(f"{self.name}, process {self.pid}, has ended")
+
+
 @contextlib.contextmanager
 def running(
     name: str,

@@ -1,4 +1,4 @@
-"""Two pods' network namespaces with the application in the server's, and what stands between."""
+"""Two pods with the application in the server's, and what stands between."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benches.http import envoy, haproxy
 from benches.http.rows import ENVOY, HAPROXY, HTTP1, INJECTOR, PORTS, REDIRECTED, UNMESHED
 from benches.http.servers import FILES, serving
 from benches.namespaces import Pod, entered, ip, pod_pair
-from benches.processes import OUTPUT, Child, output_of, running
+from benches.processes import OUTPUT, output_of, running
 from benches.progress import BenchError
 from benches.tcp.meshes import as_proxy_user, listening, sidecar
 from benches.tls.certificates import CLIENT, SERVER
@@ -23,6 +23,8 @@ from tests.netns.volumes import endpoint
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from benches.processes import Child, Found
 
 SERVICE = "10.99.0.7"
 """A cluster IP: nobody's address, and the way to it is the way to the server's pod."""
@@ -40,20 +42,47 @@ class Link:
     client: Pod
     server: Pod
     targets: dict[int, tuple[str, int]]
-    proxies: list[Child] = field(default_factory=list)
+    proxies: list[Child | Found] = field(default_factory=list)
+
+
+class Surroundings:
+    """Where pods are, and how ours get their sidecars: here two network namespaces on one link, and nobody else."""
+
+    def pair(self, name: str, number: int) -> contextlib.AbstractContextManager[tuple[Pod, Pod]]:
+        """The client's pod of a link, and the server's."""
+        return pod_pair(f"http-{name}", number)
+
+    @contextlib.contextmanager
+    def meshed(self, link: Link) -> Iterator[None]:
+        """Our sidecars as the webhook makes them, and the server's pod behind a Service of which the client's proxy knows.
+
+        Each has an identity, and remembers what discovery would have told it.
+        """
+        client, server = link.client, link.server
+        link.targets.update({port: (SERVICE, port) for port in PORTS})
+        ip("-n", client.namespace, "route", "add", f"{SERVICE}/32", "via", server.address)
+        known = {(ip, port): [endpoint(server.address, port)] for ip in (SERVICE, server.address) for port in PORTS}
+        with contextlib.ExitStack() as stack:
+            for pod, knows in ((client, known), (server, {})):
+                link.proxies.append(stack.enter_context(sidecar(f"http {INJECTOR}", pod, knows, FILES)))
+            yield
 
 
 @contextlib.contextmanager
-def linked(names: Sequence[str], *, connections: int = 4000) -> Iterator[dict[str, Link]]:
+def linked(
+    names: Sequence[str], *, connections: int = 4000, surroundings: Surroundings | None = None
+) -> Iterator[dict[str, Link]]:
     """These links beside each other, with their servers; peers are told of so many connections at most."""
+    around = surroundings or Surroundings()
     with contextlib.ExitStack() as stack:
         links = {}
         for number, name in enumerate(names, start=1):
-            client, server = stack.enter_context(pod_pair(f"http-{name}", number))
+            client, server = stack.enter_context(around.pair(name, number))
             link = Link(name, client, server, {port: (server.address, port) for port in PORTS})
             with entered(server.namespace):
                 stack.enter_context(serving(server))
-            stack.enter_context(_KINDS[name](link, connections))
+            kind = around.meshed(link) if name == INJECTOR else _PEERS[name](link, connections)
+            stack.enter_context(kind)
             for pod in (client, server):
                 with entered(pod.namespace):
                     tracked = name in (INJECTOR, REDIRECTED)
@@ -68,21 +97,6 @@ def _unmeshed(_link: Link, _connections: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _injector(link: Link, _connections: int) -> Iterator[None]:
-    """Our sidecars as the webhook makes them, and the server's pod behind a Service of which the client's proxy knows.
-
-    Each has an identity, and remembers what discovery would have told it.
-    """
-    client, server = link.client, link.server
-    _route_service(link)
-    known = {(ip, port): [endpoint(server.address, port)] for ip in (SERVICE, server.address) for port in PORTS}
-    with contextlib.ExitStack() as stack:
-        for pod, knows in ((client, known), (server, {})):
-            link.proxies.append(stack.enter_context(sidecar(f"http {INJECTOR}", pod, knows, FILES)))
-        yield
-
-
-@contextlib.contextmanager
 def _haproxy(link: Link, connections: int) -> Iterator[None]:
     """Debian's, which clients dial as such."""
     link.targets.update({port: ("127.0.0.1", haproxy.ENTRIES[port]) for port in PORTS})
@@ -93,7 +107,6 @@ def _haproxy(link: Link, connections: int) -> Iterator[None]:
 @contextlib.contextmanager
 def _redirected(link: Link, connections: int) -> Iterator[None]:
     """The same, which clients reach by a rule without knowing: both pods' packets are tracked, as ours are."""
-    _route_service(link)
     for pod, chain in ((link.client, "OUTPUT"), (link.server, "PREROUTING")):
         with entered(pod.namespace):
             for port in PORTS:
@@ -112,18 +125,12 @@ def _envoy(link: Link, _connections: int) -> Iterator[None]:
         yield
 
 
-_KINDS: dict[str, Callable[[Link, int], contextlib.AbstractContextManager[None]]] = {
+_PEERS: dict[str, Callable[[Link, int], contextlib.AbstractContextManager[None]]] = {
     UNMESHED: _unmeshed,
-    INJECTOR: _injector,
     HAPROXY: _haproxy,
     REDIRECTED: _redirected,
     ENVOY: _envoy,
 }
-
-
-def _route_service(link: Link) -> None:
-    link.targets.update({port: (SERVICE, port) for port in PORTS})
-    ip("-n", link.client.namespace, "route", "add", f"{SERVICE}/32", "via", link.server.address)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from benches.http import clients
 from benches.http.links import check_encrypted, linked
+from benches.http.pods import InCluster
 from benches.http.rows import BY_NAME, INJECTOR, MEMORY, UNMESHED, Case, Figures, Row
 from benches.http.servers import write_files
 from benches.namespaces import entered
@@ -53,7 +54,7 @@ def measure(seconds: float, settle: float, selection: Selection) -> Found:
     certificates.write(CERTIFICATES)
     cases = [Case(link, row) for row in selection.rows if row != MEMORY for link in selection.links]
     found = Found({case: [] for case in cases})
-    with linked(selection.links) as links:
+    with linked(selection.links, surroundings=InCluster() if selection.cluster else None) as links:
         if MEMORY in selection.rows:
             found.memory.update(_memories(links, seconds, settle))
         for turn, case in interleaved(cases, ROUNDS) if cases else ():

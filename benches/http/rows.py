@@ -65,6 +65,8 @@ class Selection:
 
     rows: tuple[str, ...] = (MEMORY, *BY_NAME)
     links: tuple[str, ...] = LINKS
+    cluster: bool = False
+    """Whether the pods are a Kubernetes', and ours its sidecars, instead of bare network namespaces."""
 
 
 @dataclass(frozen=True, slots=True)

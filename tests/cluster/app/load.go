@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -30,25 +31,28 @@ const loadPatience = 10 * time.Second // for one request; the kernel's own patie
 
 type loader struct {
 	url                            string
-	keep                           bool
+	keep, h2c                      bool
+	body                           []byte
 	pause                          time.Duration
 	done, failed, dialled, slowest atomic.Int64
 }
 
-// load [--clients N] [--pause DURATION] [--keep] URL: each client asks again and again until SIGTERM, over a new
-// connection each time, or over one that it keeps. What fails is printed with its moment.
+// load [--clients N] [--pause DURATION] [--keep] [--h2c] [--post BYTES] URL: each client asks again and again until
+// SIGTERM, over a new connection each time, or over one that it keeps. What fails is printed with its moment.
 func load(arguments []string) error {
 	flags := flag.NewFlagSet("load", flag.ExitOnError)
 	clients := flags.Int("clients", 1, "how many ask at a time")
 	pause := flags.Duration("pause", 50*time.Millisecond, "between an answer and the same client's next request")
 	keep := flags.Bool("keep", false, "keep connections")
+	h2c := flags.Bool("h2c", false, "speak HTTP/2 in clear text")
+	post := flags.Int("post", 0, "POST so many bytes instead of GET")
 	flags.Parse(arguments)
 	if flags.NArg() != 1 || *clients < 1 {
 		return fmt.Errorf("expected at least one client and one URL, got %q", arguments)
 	}
 	ending, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	loader := &loader{url: flags.Arg(0), keep: *keep, pause: *pause}
+	loader := &loader{url: flags.Arg(0), keep: *keep, h2c: *h2c, body: make([]byte, *post), pause: *pause}
 	var running sync.WaitGroup
 	for range *clients {
 		running.Go(func() { loader.client(ending) })
@@ -68,8 +72,12 @@ func load(arguments []string) error {
 
 func (loader *loader) client(ending context.Context) {
 	dialer := net.Dialer{Timeout: loadPatience}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(!loader.h2c)
+	protocols.SetUnencryptedHTTP2(loader.h2c)
 	transport := &http.Transport{
 		DisableKeepAlives: !loader.keep,
+		Protocols:         protocols,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			loader.dialled.Add(1)
 			return dialer.DialContext(ctx, network, address)
@@ -78,7 +86,7 @@ func (loader *loader) client(ending context.Context) {
 	client := http.Client{Timeout: loadPatience, Transport: transport}
 	for ending.Err() == nil {
 		began := time.Now()
-		if err := ask(client, loader.url); err != nil {
+		if err := loader.ask(client); err != nil {
 			loader.failed.Add(1)
 			fmt.Printf("failed at %s after %d ms: %v\n", began.UTC().Format(time.RFC3339Nano), time.Since(began).Milliseconds(), err)
 		} else {
@@ -92,8 +100,8 @@ func (loader *loader) client(ending context.Context) {
 	}
 }
 
-func ask(client http.Client, url string) error {
-	answer, err := client.Get(url)
+func (loader *loader) ask(client http.Client) error {
+	answer, err := loader.send(client)
 	if err != nil {
 		return err
 	}
@@ -102,9 +110,16 @@ func ask(client http.Client, url string) error {
 		return err
 	}
 	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("answered %s", answer.Status)
+		return fmt.Errorf("answered %s (injector-error: %s)", answer.Status, answer.Header.Get("Injector-Error"))
 	}
 	return nil
+}
+
+func (loader *loader) send(client http.Client) (*http.Response, error) {
+	if len(loader.body) == 0 {
+		return client.Get(loader.url)
+	}
+	return client.Post(loader.url, "application/octet-stream", bytes.NewReader(loader.body))
 }
 
 func raise(highest *atomic.Int64, value int64) {

@@ -23,10 +23,20 @@ class Tally:
     slowest_ms: int
 
 
-def container(url: str, *, keep: bool = False, clients: int = 2, pause: str = "50ms", name: str = CONTAINER) -> Json:
-    """A container that asks the URL without end: each client over one connection that it keeps, or each time anew."""
-    kept = ["--keep"] if keep else []
-    return pods.container(name, args=["load", "--clients", str(clients), "--pause", pause, *kept, url])
+def container(
+    url: str,
+    *,
+    keep: bool = False,
+    h2c: bool = False,
+    post: int = 0,
+    clients: int = 2,
+    pause: str = "50ms",
+    name: str = CONTAINER,
+) -> Json:
+    """A container that asks the URL without end: each client over one connection that it keeps, or each time anew; over
+    HTTP/2; with a body of so many bytes."""
+    how = [*(["--keep"] if keep else []), *(["--h2c"] if h2c else []), *(["--post", str(post)] if post else [])]
+    return pods.container(name, args=["load", "--clients", str(clients), "--pause", pause, *how, url])
 
 
 def customer(
