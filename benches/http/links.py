@@ -54,7 +54,7 @@ class Surroundings:
 
     @contextlib.contextmanager
     def meshed(self, link: Link) -> Iterator[None]:
-        """Our sidecars as the webhook makes them, and the server's pod behind a Service of which the client's proxy knows.
+        """Our sidecars as the webhook makes them, and the server's pod behind a Service that the client's proxy knows.
 
         Each has an identity, and remembers what discovery would have told it.
         """

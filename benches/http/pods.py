@@ -104,8 +104,10 @@ def _pod(name: str, node: str, *, meshed: bool) -> dict[str, Any]:
 
 
 def _as_others(pid: int) -> None:
-    """A sidecar competes for the processor as everything else that is measured does: with our priority, and not with the
-    least share, which Kubernetes leaves to a pod that asks for none."""
+    """Let a sidecar compete for the processor as everything else does that is measured.
+
+    That is with our priority, and not with the least share, which Kubernetes leaves to a pod that asks for none.
+    """
     tree = next((tree for tree in cgroups.trees() if "cpu" in tree.name.split(",")), cgroups.ROOT)
     (tree / "cgroup.procs").write_text(str(pid))
     for thread in Path(f"/proc/{pid}/task").iterdir():
