@@ -36,6 +36,8 @@ pub struct Health(AtomicU64);
 struct Record {
     failures: u8,
     outs: u8,
+    /// A request tries it.
+    trial: bool,
     until: u32,
 }
 
@@ -50,12 +52,16 @@ impl Health {
     /// It has not; whether that puts it out.
     pub fn failed(&self, now: u32) -> bool {
         let mut record = self.load();
+        if record.outs > 0 && !record.trial && is_before(now, record.until) {
+            return false; // of a request that was under way when it was put out
+        }
         record.failures = record.failures.saturating_add(1);
-        // Once it was out, each failure more is the one request that tried it.
+        // Once it was out, the next failure is that of the one request that tried it.
         let out = record.outs > 0 || record.failures >= FAILURES;
         if out {
             record.until = now.wrapping_add(FIRST << record.outs.min(DOUBLINGS)).max(1);
             record.outs = record.outs.saturating_add(1);
+            record.trial = false;
         }
         self.store(record);
         out
@@ -72,17 +78,17 @@ impl Health {
 
     /// It is tried now, and by nobody else for a while.
     pub fn on_trial(&self, now: u32) {
-        self.store(Record { until: now.wrapping_add(TRIAL), ..self.load() });
+        self.store(Record { until: now.wrapping_add(TRIAL), trial: true, ..self.load() });
     }
 
     fn load(&self) -> Record {
-        let [failures, outs, _, _, a, b, c, d] = self.0.load(Relaxed).to_be_bytes();
-        Record { failures, outs, until: u32::from_be_bytes([a, b, c, d]) }
+        let [failures, outs, trial, _, a, b, c, d] = self.0.load(Relaxed).to_be_bytes();
+        Record { failures, outs, trial: trial != 0, until: u32::from_be_bytes([a, b, c, d]) }
     }
 
     fn store(&self, record: Record) {
         let [a, b, c, d] = record.until.to_be_bytes();
-        self.0.store(u64::from_be_bytes([record.failures, record.outs, 0, 0, a, b, c, d]), Relaxed);
+        self.0.store(u64::from_be_bytes([record.failures, record.outs, record.trial.into(), 0, a, b, c, d]), Relaxed);
     }
 }
 
@@ -121,6 +127,17 @@ mod tests {
         assert_eq!(health.standing(6_001), Standing::Out);
         health.succeeded();
         assert_eq!(health.standing(6_001), Standing::In);
+    }
+
+    #[test]
+    fn what_was_under_way_when_it_was_put_out_does_not_put_it_out_for_longer() {
+        let health = out(0);
+        assert!((0..100).all(|_| !health.failed(1)));
+        assert_eq!(health.standing(1_000), Standing::Trial);
+        health.on_trial(1_000);
+        assert!(health.failed(1_001));
+        assert!(!health.failed(1_002), "one request tried it");
+        assert_eq!((health.standing(3_000), health.standing(3_001)), (Standing::Out, Standing::Trial));
     }
 
     #[test]

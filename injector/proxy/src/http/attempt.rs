@@ -104,7 +104,12 @@ pub async fn answer<C: Caller>(client: &mut C, request: &C::Request, route: &Rou
             Ok(Err(unreached)) => {
                 return give_up(client, request, route, worker, failed.unwrap_or(unreached), row.as_deref());
             }
-            Err(_) => return Next::Reset,
+            Err(_) => {
+                if let Some(row) = row {
+                    row.ended.of(Class::Abandoned).add(1);
+                }
+                return Next::Reset;
+            }
         };
         let place = Arc::clone(&reached.place);
         let row: &Row = row.get_or_insert_with(|| {
@@ -208,7 +213,7 @@ pub async fn carry<C: Caller, S: Server<C::Response>>(
         let polled = exchange.poll(cx);
         if let Some(response) = exchange.response().filter(|response| !answered && !response.is_interim()) {
             answered = true;
-            note(endpoint, response.status(), began.elapsed());
+            note(endpoint, response.is_failure(), began.elapsed());
         }
         polled
     })
@@ -228,10 +233,10 @@ pub async fn carry<C: Caller, S: Server<C::Response>>(
 }
 
 /// Takes note of how an endpoint does. Its answers that nobody is there to serve count as failures of its own.
-fn note(endpoint: Option<(&Load, &Row)>, status: u16, latency: Duration) {
+fn note(endpoint: Option<(&Load, &Row)>, failure: bool, latency: Duration) {
     let Some((load, row)) = endpoint else { return };
     load.answered(latency, clock());
-    if matches!(status, 502..=504) {
+    if failure {
         unhealthy(load, row);
     } else {
         load.health.succeeded();

@@ -38,6 +38,8 @@ pub enum Route {
         client: Option<SpiffeId>,
         /// Where requests are counted.
         row: Arc<Row>,
+        /// The client is known, and is not let in: each request is answered so.
+        denied: bool,
     },
 }
 
@@ -87,7 +89,16 @@ impl Route {
             ..Whom::default()
         };
         let row = worker.metrics.requests.row(Direction::Inbound, version(speech), whom);
-        Self::In { to, client, row }
+        Self::In { to, client, row, denied: false }
+    }
+
+    /// The same for a client that is not let in.
+    #[must_use]
+    pub fn denied(mut self) -> Self {
+        if let Self::In { denied, .. } = &mut self {
+            *denied = true;
+        }
+        self
     }
 
     /// Where a request is counted that has reached this place.
@@ -122,6 +133,7 @@ impl Route {
         tried: &mut Vec<SocketAddr>,
     ) -> Result<Reached, Unreached> {
         match self {
+            Self::In { denied: true, .. } => Err(Unreached { reason: Reason::Denied, endpoint: None }),
             Self::In { to, row, .. } => reach_application(*to, row, worker, speech).await,
             Self::Out { destination } => {
                 let directory = &worker.mesh.directory;
