@@ -16,13 +16,13 @@ use super::exchange::{Client, Exchange, Outcome, Response, Server};
 use super::kept::{Keeping, Kept};
 use super::mux::Lost;
 use super::reason::Reason;
-use super::route::{Reached, Route, Unreached, unhealthy, version};
+use super::route::{Reached, Route, Unreached, unhealthy};
 use super::side::Gone;
 use super::streamed::Speech;
 use crate::balance::{Load, clock};
 use crate::log::Seldom;
 use crate::metrics::Labelled as _;
-use crate::metrics::requests::{Class, Row, Whom};
+use crate::metrics::requests::{Class, Row};
 use crate::outbound::MOST_TRIES;
 use crate::worker::Worker;
 
@@ -161,14 +161,13 @@ fn give_up<C: Caller>(
     row: Option<&Row>,
 ) -> Next {
     let Unreached { reason, endpoint } = unreached;
-    let unknown;
+    let nowhere;
     let row = if let Some(row) = row {
         row
     } else {
-        let whom = Whom { port: route.destination().port().to_string(), ..Whom::default() };
-        unknown = worker.metrics.requests.row(route.direction(), version(C::SPEECH), whom);
-        unknown.begun.add(1);
-        &*unknown
+        nowhere = route.nowhere(worker, C::SPEECH);
+        nowhere.begun.add(1);
+        &*nowhere
     };
     row.errors.of(reason).add(1);
     row.ended.of(Class::of(reason.status())).add(1);

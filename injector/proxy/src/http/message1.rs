@@ -1,7 +1,11 @@
 //! HTTP/1's requests and responses as an exchange carries them, between any two sides.
 
 use std::cell::RefCell;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Sleep, sleep};
 
 use super::attempt::{Caller, Request, Verdict, carry};
 use super::buffer;
@@ -20,6 +24,10 @@ use super::side::{Gone, side_of};
 use super::streamed::{Speech, Streamed};
 use crate::connection::End;
 use crate::metrics::requests::Row;
+
+/// How long a client that has said all is told nothing before it counts as gone: as long as a connection of plain bytes of
+/// which one half has ended. Few programs that close their half go on reading; most are gone.
+const HALF_CLOSED_TIME: Duration = Duration::from_mins(1);
 
 thread_local! {
     /// Room for the fields of the head that is parsed, one at a time.
@@ -209,6 +217,8 @@ pub struct WireClient<S> {
     pub last: bool,
     /// Where its first request has begun to go.
     pub begun: Option<Begun>,
+    /// How long it is waited for since it has said all, and what it had been told then.
+    pub patience: Option<(Pin<Box<Sleep>>, u64)>,
 }
 
 impl<S: End> WireClient<S> {
@@ -326,14 +336,25 @@ async fn attempt<C: Caller<Request = Ask> + Client<Response = Answer>>(
 impl<S: End> Client for WireClient<S> {
     type Response = Answer;
 
-    /// One that has only said all still listens, perhaps.
+    /// One that has only said all still listens, perhaps: for a while.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
         while self.http.wire.waiting().len() < buffer::ROOM && !self.http.wire.has_ended() {
             if let Err(error) = ready!(self.http.wire.poll_more(cx)) {
                 return Poll::Ready(error.into());
             }
         }
-        Poll::Pending
+        if !self.http.wire.has_ended() {
+            return Poll::Pending;
+        }
+        let told = self.http.wire.written();
+        loop {
+            let (patience, before) = self.patience.get_or_insert_with(|| (Box::pin(sleep(HALF_CLOSED_TIME)), told));
+            ready!(patience.as_mut().poll(cx));
+            if *before == told {
+                return Poll::Ready(Gone::Cut);
+            }
+            self.patience = None;
+        }
     }
 
     fn answer(&mut self, head: &mut Vec<u8>, response: &Answer) -> Result<(), Gone> {

@@ -42,7 +42,7 @@ pub const GOODBYE_TIME: Duration = Duration::from_secs(1);
 /// Serves a client of which `begun` was read already, some of which the application may have got already.
 pub async fn serve<S: End>(socket: S, begun: Vec<u8>, passed: Option<Begun>, route: &Route, worker: &Arc<Worker>) {
     let http = Http1::new(Wire::new(socket, begun));
-    let mut client = WireClient { http, current: true, last: false, begun: passed };
+    let mut client = WireClient { http, current: true, last: false, begun: passed, patience: None };
     let mut stop = pin!(worker.http.stop.clone().cancelled_owned());
     let traffic = worker.metrics.of(route.direction());
     let next = loop {
