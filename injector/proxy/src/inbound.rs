@@ -109,13 +109,23 @@ async fn recognise(
         };
         worker.http.learned.note(destination, &speaker);
         match speaker {
-            Speaker::Server(said) => return Box::pin(carry_on(client, target, Vec::new(), said, traffic)).await,
+            // A request after all would have gone through unchecked.
+            Speaker::Server(said) => {
+                let client = Watched::new(client, &[]);
+                return Box::pin(carry_on(client, target, Vec::new(), said, traffic)).await;
+            }
+            Speaker::Http2Server => {
+                reset(&target);
+                begun = http::first(&mut client, Vec::new(), None).await;
+            }
             Speaker::Client(said) if said.is_empty() => {
                 return Box::pin(carry_on(client, target, said, Vec::new(), traffic)).await;
             }
-            Speaker::Client(said) => begun = http::first(&mut client, said, None).await,
+            Speaker::Client(said) => {
+                begun = http::first(&mut client, said, None).await;
+                dialled = Some((target, dial));
+            }
         }
-        dialled = Some((target, dial));
     }
     let (bytes, undecided) = match begun {
         Ok(First::Http1(bytes)) => {
@@ -171,7 +181,8 @@ async fn undecided_yet(
                 buffer::give_back(&mut said);
                 return Box::pin(carry_on(client, target, Vec::new(), answer, traffic)).await;
             }
-            Err(_) => return broken(client.tcp(), &target),
+            // Half of a preface went through, or half of something that this server does not know.
+            Ok(Speaker::Http2Server) | Err(_) => return broken(client.tcp(), &target),
         };
         let all = [&said[..], &more].concat();
         match guess(&all) {

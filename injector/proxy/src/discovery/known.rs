@@ -286,7 +286,7 @@ mod tests {
             Group::new(None, Protocol::Undeclared, endpoints.clone(), Some(Duration::from_mins(1)), false, None);
         let first = group.choose_healthy(&[]).unwrap().clone();
         assert_eq!(group.choose_healthy(&[]).unwrap().address, first.address);
-        while !first.load.health.failed(balance::clock()) {}
+        while !first.load.health.failed(false, balance::clock()) {}
         assert_ne!(group.choose_healthy(&[]).unwrap().address, first.address);
     }
 

@@ -225,7 +225,7 @@ pub async fn carry<C: Caller, S: Server<C::Response>>(
         row.ended.of(Class::of(response.status())).add(1);
     } else if let (Verdict::Failed { .. }, Some((load, at))) = (&verdict, endpoint) {
         load.failed(clock());
-        unhealthy(load, at);
+        unhealthy(load, at, false);
     }
     buffer::give_back(&mut head);
     verdict
@@ -236,7 +236,7 @@ fn note(endpoint: Option<(&Load, &Row)>, failure: bool, latency: Duration) {
     let Some((load, row)) = endpoint else { return };
     load.answered(latency, clock());
     if failure {
-        unhealthy(load, row);
+        unhealthy(load, row, true);
     } else {
         load.health.succeeded();
     }

@@ -123,7 +123,7 @@ where
         match self.poll_both(cx) {
             // A client that is gone is noticed whatever is waited for: nobody else might ever say a word.
             Poll::Pending => self.client.poll_gone(cx).map(Outcome::Client),
-            ready => ready,
+            ready @ Poll::Ready(_) => ready,
         }
     }
 

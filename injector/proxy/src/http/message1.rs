@@ -1,11 +1,7 @@
 //! HTTP/1's requests and responses as an exchange carries them, between any two sides.
 
 use std::cell::RefCell;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
-
-use tokio::time::{Sleep, sleep};
 
 use super::attempt::{Caller, Request, Verdict, carry};
 use super::buffer;
@@ -18,16 +14,13 @@ use super::http1::{HeadFault, Http1, Reading, Writing};
 use super::kept::Kept;
 use super::mux::Head;
 use super::places::Waiting;
+use super::presence::Presence;
 use super::reason::{self, Reason};
 use super::route::{Reached, Way};
 use super::side::{Gone, side_of};
 use super::streamed::{Speech, Streamed};
 use crate::connection::End;
 use crate::metrics::requests::Row;
-
-/// How long a client that has said all is told nothing before it counts as gone: as long as a connection of plain bytes of
-/// which one half has ended. Few programs that close their half go on reading; most are gone.
-const HALF_CLOSED_TIME: Duration = Duration::from_mins(1);
 
 thread_local! {
     /// Room for the fields of the head that is parsed, one at a time.
@@ -60,8 +53,11 @@ impl Ask {
     pub fn parse(bytes: &[u8], inbound: bool, client: Option<&str>) -> Result<Option<(Self, usize)>, Refusal> {
         FIELDS.with_borrow_mut(|fields| {
             let Some(request) = head::request(bytes, fields)? else { return Ok(None) };
-            let how =
-                Rewrite { strip_mesh: inbound, client, keep_upgrade: true, framing: Framing::Keep, connection: None };
+            // One with a body would have two ends: its own, and the other protocol's. It may be ignored (RFC 9110, section
+            // 7.8).
+            let upgrade = request.upgrade && request.body.is_empty();
+            let keep_upgrade = request.body.is_empty();
+            let how = Rewrite { strip_mesh: inbound, client, keep_upgrade, framing: Framing::Keep, connection: None };
             let mut head = buffer::lend();
             rewrite::request(bytes, &request, fields, &how, &mut head);
             let ask = Self {
@@ -74,7 +70,7 @@ impl Ask {
                 },
                 current: request.version == Version::V11,
                 keep_alive: request.keep_alive,
-                upgrade: request.upgrade,
+                upgrade,
                 idempotent: request.method.is_idempotent(),
             };
             Ok(Some((ask, request.length)))
@@ -217,8 +213,10 @@ pub struct WireClient<S> {
     pub last: bool,
     /// Where its first request has begun to go.
     pub begun: Option<Begun>,
-    /// How long it is waited for since it has said all, and what it had been told then.
-    pub patience: Option<(Pin<Box<Sleep>>, u64)>,
+    /// Whether it is there.
+    pub presence: Presence,
+    /// What it says is no HTTP any more.
+    pub tunnelled: bool,
 }
 
 impl<S: End> WireClient<S> {
@@ -231,6 +229,7 @@ impl<S: End> WireClient<S> {
     ) -> Poll<Result<Option<Ask>, HeadFault<Refusal>>> {
         let ask = ready!(self.http.poll_head(cx, |bytes| Ask::parse(bytes, inbound, client)))?;
         if let Some(ask) = &ask {
+            self.presence = Presence::default();
             self.current = ask.current;
             self.http.reading = match ask.body {
                 Body::None | Body::Length(0) => Reading::Nothing,
@@ -336,25 +335,8 @@ async fn attempt<C: Caller<Request = Ask> + Client<Response = Answer>>(
 impl<S: End> Client for WireClient<S> {
     type Response = Answer;
 
-    /// One that has only said all still listens, perhaps: for a while.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
-        while self.http.wire.waiting().len() < buffer::ROOM && !self.http.wire.has_ended() {
-            if let Err(error) = ready!(self.http.wire.poll_more(cx)) {
-                return Poll::Ready(error.into());
-            }
-        }
-        if !self.http.wire.has_ended() {
-            return Poll::Pending;
-        }
-        let told = self.http.wire.written();
-        loop {
-            let (patience, before) = self.patience.get_or_insert_with(|| (Box::pin(sleep(HALF_CLOSED_TIME)), told));
-            ready!(patience.as_mut().poll(cx));
-            if *before == told {
-                return Poll::Ready(Gone::Cut);
-            }
-            self.patience = None;
-        }
+        self.presence.poll_gone(cx, &mut self.http.wire, self.tunnelled)
     }
 
     fn answer(&mut self, head: &mut Vec<u8>, response: &Answer) -> Result<(), Gone> {
@@ -378,6 +360,7 @@ impl<S: End> Client for WireClient<S> {
 
     fn tunnel(&mut self) {
         (self.http.reading, self.http.writing, self.last) = (Reading::UntilEnd, Writing::UntilEnd, true);
+        self.tunnelled = true;
     }
 }
 

@@ -126,13 +126,13 @@ impl Route {
     pub fn nowhere(&self, worker: &Worker, speech: Speech) -> Arc<Row> {
         match self {
             Self::In { row, .. } => Arc::clone(row),
-            Self::Out { destination } => match worker.mesh.directory.look(*destination) {
-                Some(Known::Group(group)) => outbound_row(&group, *destination, None, worker, speech),
-                _ => {
-                    let whom = Whom { port: destination.port().to_string(), ..Whom::default() };
-                    worker.metrics.requests.row(Direction::Outbound, version(speech), whom)
+            Self::Out { destination } => {
+                if let Some(Known::Group(group)) = worker.mesh.directory.look(*destination) {
+                    return outbound_row(&group, *destination, None, worker, speech);
                 }
-            },
+                let whom = Whom { port: destination.port().to_string(), ..Whom::default() };
+                worker.metrics.requests.row(Direction::Outbound, version(speech), whom)
+            }
         }
     }
 
@@ -234,7 +234,7 @@ async fn reach_one(
             Err(failure) => {
                 if failure != Failure::Resources {
                     load.failed(clock());
-                    unhealthy(&load, &place.row);
+                    unhealthy(&load, &place.row, false);
                 }
                 tried.push(endpoint.address);
                 last = Some((failure, endpoint.address));
@@ -248,9 +248,9 @@ async fn reach_one(
     })
 }
 
-/// Takes note of a failure that is the endpoint's own, and counts if it is put out for it.
-pub fn unhealthy(load: &Load, row: &Row) {
-    if load.health.failed(clock()) {
+/// Takes note of a failure that is the endpoint's own, an answer or none, and counts if it is put out for it.
+pub fn unhealthy(load: &Load, row: &Row, answered: bool) {
+    if load.health.failed(answered, clock()) {
         row.ejections.add(1);
     }
 }
