@@ -5,12 +5,15 @@ use crate::http::h2::frame::LEAST_MAX_FRAME;
 /// Bytes of a window where nobody has said anything (RFC 9113, section 6.9.2).
 pub const DEFAULT_WINDOW: u32 = 65_535;
 
-/// Streams that a peer which told nothing may be asked for at once: as many as we allow ourselves.
+/// Streams that an application which told nothing may be asked for at once: as many as we allow it.
 const PRESUMED_STREAMS: u32 = 256;
 
 /// What one end of a connection allows the peer. The windows bound what waits in memory for whoever reads slowly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
+    /// The peer is another proxy: it allows what we allow, and may be asked for a sign of life as often as we like.
+    /// Servers of gRPC end a connection on which more than two pings come within 5 min of each other.
+    pub proxy: bool,
     /// Streams at once.
     pub streams: u32,
     /// Bytes of one body that may come before the first of them is taken.
@@ -29,6 +32,7 @@ impl Profile {
     /// Towards an application, which may be anybody. 256 streams are two and a half times the least that RFC 9113
     /// recommends (6.5.2); 4 MiB are what a connection can make us hold.
     pub const APPLICATION: Self = Self {
+        proxy: false,
         streams: 256,
         window: 256 * 1024,
         most_window: 2 * 1024 * 1024,
@@ -40,6 +44,7 @@ impl Profile {
     /// Towards another proxy, whose one connection carries what many clients say: 1,024 of them at once, who may give up
     /// together.
     pub const MESH: Self = Self {
+        proxy: true,
         streams: 1024,
         window: 256 * 1024,
         most_window: 4 * 1024 * 1024,
@@ -60,8 +65,10 @@ pub struct Allowed {
     pub frame: u32,
 }
 
-impl Default for Allowed {
-    fn default() -> Self {
-        Self { streams: PRESUMED_STREAMS, window: DEFAULT_WINDOW, frame: LEAST_MAX_FRAME }
+impl Allowed {
+    /// What holds until the peer's first word. Another proxy's is known: many wait for a new connection to it at once.
+    pub fn before_settings(profile: &Profile) -> Self {
+        let streams = if profile.proxy { profile.streams } else { PRESUMED_STREAMS };
+        Self { streams, window: DEFAULT_WINDOW, frame: LEAST_MAX_FRAME }
     }
 }

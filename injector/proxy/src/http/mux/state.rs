@@ -130,7 +130,7 @@ impl State {
             role,
             heads,
             profile,
-            allowed: Allowed::default(),
+            allowed: Allowed::before_settings(&profile),
             streams: HashMap::default(),
             next: 1,
             highest: 0,
@@ -334,7 +334,8 @@ impl State {
             if self.role == Role::Server {
                 self.course = Course::Leaving;
                 write::go_away(LAST_STREAM, Code::NoError, &[], ready(&mut self.out));
-                self.pinged = true;
+                // Whoever looks next must leave time for the answer.
+                (self.pinged, self.heard) = (true, true);
                 write::ping(LEAVING, ready(&mut self.out));
             } else {
                 self.course = Course::Draining;
