@@ -6,10 +6,12 @@
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::mem;
+use std::ops::Range;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::budget::{Budget, CHEAP};
+use super::control::LITTLE;
 use super::forgotten::Forgotten;
 use super::heads::{Head, Heads, MOST_LIST};
 use super::identity::Identity;
@@ -35,7 +37,8 @@ pub const MOST_UNREAD: usize = 4 * MOST_SAID;
 /// our word takes to the peer and back a few others may have followed the first.
 const REMEMBERED: usize = 4;
 
-/// What a frame of a body earns the peer that we say it to: it may answer it with more of both windows.
+/// What a frame of a body earns the peer that we say it to: it may answer it with more of both windows, or measure with
+/// a ping how long that takes. And what a stream that we open earns a server: its word on it may come when we are done.
 const EARNED: u32 = 2 * CHEAP;
 
 /// What the ping says that follows the word that we leave; others mean only themselves.
@@ -78,6 +81,8 @@ pub struct State {
     pub(super) next: u32,
     /// The last stream that the peer has opened.
     pub(super) highest: u32,
+    /// The last numbers that the peer has gone past without opening them.
+    pub(super) skipped: Range<u32>,
     /// Streams that we have ended before the peer did.
     pub(super) forgotten: Forgotten,
     /// The last stream of the peer's that we have said to deal with; it must not rise (section 6.8).
@@ -134,6 +139,7 @@ impl State {
             streams: HashMap::default(),
             next: 1,
             highest: 0,
+            skipped: 0..0,
             said_last: LAST_STREAM,
             forgotten: Forgotten::new(REMEMBERED * profile.streams as usize),
             opened: Vec::new(),
@@ -181,6 +187,7 @@ impl State {
         self.next += 2;
         let mut stream = Stream::new(i64::from(self.allowed.window), self.profile.window);
         (stream.local_ended, stream.bodiless) = (end, bodiless);
+        self.budget.earn(EARNED);
         self.streams.insert(id, stream);
         self.heads.write(id, head, end, self.allowed.frame, ready(&mut self.out));
         self.news();
@@ -227,10 +234,13 @@ impl State {
             return;
         }
         let count = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+        // Nobody earns with a window of a byte at a time (CVE-2019-9511).
+        if end || stream.send_window.min(self.send_window) >= i64::from(LITTLE) {
+            self.budget.earn(EARNED);
+        }
         stream.send_window -= count;
         self.send_window -= count;
         stream.local_ended = end;
-        self.budget.earn(EARNED);
         let out = ready(&mut self.out);
         write::data_head(id, bytes.len(), end, out);
         out.extend_from_slice(bytes);

@@ -1,6 +1,7 @@
 //! One stream of a multiplexed connection, as both its ends see it (RFC 9113, section 5).
 
 use std::task::Waker;
+use std::time::Instant;
 
 use super::inbox::Inbox;
 use crate::http::h2::frame::Code;
@@ -34,6 +35,8 @@ pub struct Stream {
     pub window: u32,
     /// Bytes taken from the inbox that the peer has not been told of.
     pub unreturned: u32,
+    /// When the peer has opened it; none if we have.
+    pub opened: Option<Instant>,
     /// We have said all.
     pub local_ended: bool,
     /// The peer has said all.
@@ -65,6 +68,7 @@ impl Stream {
             receive_window: i64::from(window),
             window,
             unreturned: 0,
+            opened: None,
             local_ended: false,
             remote_ended: false,
             headed: false,
