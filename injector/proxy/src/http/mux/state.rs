@@ -11,7 +11,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::budget::{Budget, CHEAP};
-use super::control::LITTLE;
 use super::forgotten::Forgotten;
 use super::heads::{Head, Heads, MOST_LIST};
 use super::identity::Identity;
@@ -25,7 +24,7 @@ use crate::http::h2::frame::{Code, id, write};
 
 /// Bytes of frames that may wait for the socket before bodies wait, too: four times what one write takes, so that the
 /// socket never waits for us.
-const MOST_OUT: usize = 256 * 1024;
+pub const MOST_OUT: usize = 256 * 1024;
 
 /// Bytes of frames that wait before no stream is opened any more: heads wait besides bodies, 768 of 1 KiB each.
 pub const MOST_SAID: usize = 4 * MOST_OUT;
@@ -39,7 +38,7 @@ const REMEMBERED: usize = 4;
 
 /// What a frame of a body earns the peer that we say it to: it may answer it with more of both windows, or measure with
 /// a ping how long that takes. And what a stream that we open earns a server: its word on it may come when we are done.
-const EARNED: u32 = 2 * CHEAP;
+pub const EARNED: u32 = 2 * CHEAP;
 
 /// What the ping says that follows the word that we leave; others mean only themselves.
 pub const LEAVING: [u8; 8] = *b"leaving!";
@@ -93,11 +92,17 @@ pub struct State {
     pub(super) out: Vec<u8>,
     /// Who sends them.
     io: Option<Waker>,
-    /// Streams whose writers wait for the connection's window or for room in `out`.
-    blocked: Vec<u32>,
+    /// Streams whose writers wait for the connection's window, for room in `out` or for their turn.
+    pub(super) blocked: Vec<u32>,
+    /// How often those were called (see `turns`).
+    pub(super) round: u64,
+    /// Bytes of bodies that each stream may send until they are called again.
+    pub(super) share: usize,
     pub(super) send_window: i64,
     pub(super) receive_window: i64,
     pub(super) unreturned: u32,
+    /// Bytes by which the streams' windows may still grow together.
+    pub(super) spare: u32,
     pub(super) phase: Phase,
     /// The nine bytes of a frame's head, while they are not whole.
     pub(super) begun: Vec<u8>,
@@ -146,9 +151,12 @@ impl State {
             out,
             io: None,
             blocked: Vec::new(),
+            round: 0,
+            share: MOST_OUT,
             send_window: i64::from(DEFAULT_WINDOW),
             receive_window: i64::from(profile.connection_window),
             unreturned: 0,
+            spare: profile.growth(),
             phase: if role == Role::Server { Phase::Preface(0) } else { Phase::FirstFrame },
             begun: Vec::new(),
             payload: Vec::new(),
@@ -205,48 +213,6 @@ impl State {
         self.news();
     }
 
-    /// How many bytes of a body may be sent now; waits until there are some.
-    pub fn poll_room(&mut self, cx: &Context<'_>, id: u32) -> Poll<Result<usize, Lost>> {
-        let Some(stream) = self.streams.get_mut(&id) else { return Poll::Ready(Err(Lost::Broken)) };
-        if let Some(lost) = stream.lost {
-            return Poll::Ready(Err(lost));
-        }
-        let own = usize::try_from(stream.send_window).unwrap_or(0);
-        let shared = usize::try_from(self.send_window).unwrap_or(0).min(MOST_OUT.saturating_sub(self.out.len()));
-        let room = own.min(shared).min(self.allowed.frame as usize);
-        if room > 0 {
-            return Poll::Ready(Ok(room));
-        }
-        wait(&mut stream.writer, cx);
-        if own > 0 && !mem::replace(&mut stream.blocked, true) {
-            self.blocked.push(id);
-        }
-        Poll::Pending
-    }
-
-    /// Sends some of a body, no more than `poll_room` allows, and perhaps its end.
-    pub fn send(&mut self, id: u32, bytes: &[u8], end: bool) {
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.lost.is_none() && !stream.local_ended)
-        else {
-            return;
-        };
-        if bytes.is_empty() && !end {
-            return;
-        }
-        let count = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-        // Nobody earns with a window of a byte at a time (CVE-2019-9511).
-        if end || stream.send_window.min(self.send_window) >= i64::from(LITTLE) {
-            self.budget.earn(EARNED);
-        }
-        stream.send_window -= count;
-        self.send_window -= count;
-        stream.local_ended = end;
-        let out = ready(&mut self.out);
-        write::data_head(id, bytes.len(), end, out);
-        out.extend_from_slice(bytes);
-        self.news();
-    }
-
     /// Shows `see` the next part that has come on a stream, and says how much of it `see` has taken; waits until there is
     /// one. None at the end.
     pub fn poll_part<R>(
@@ -291,31 +257,11 @@ impl State {
         Poll::Pending
     }
 
-    /// Lets the peer send more, now that bytes of a body were taken.
-    pub(super) fn taken(&mut self, id: u32, count: u32) {
-        let more = self.streams.get_mut(&id).and_then(|stream| stream.taken(count, self.profile.most_window));
-        if let Some(more) = more {
-            write::window_update(id, more, ready(&mut self.out));
-            self.news();
-        }
-        self.return_window(count);
-    }
-
-    /// Gives the connection's window back in quarters: a quarter is on its way while three can be used.
-    pub(super) fn return_window(&mut self, count: u32) {
-        self.unreturned = self.unreturned.saturating_add(count);
-        if self.unreturned >= self.profile.connection_window / 4 {
-            let more = mem::take(&mut self.unreturned);
-            self.receive_window += i64::from(more);
-            write::window_update(0, more, ready(&mut self.out));
-            self.news();
-        }
-    }
-
     /// Nobody uses the stream any more: it is forgotten, and given up with `code` where it is not over.
     pub fn release(&mut self, id: u32, code: Code) {
         let Some(mut stream) = self.streams.remove(&id) else { return };
         let waiting = u32::try_from(stream.inbox.forget()).unwrap_or(u32::MAX);
+        self.spare += stream.window - self.profile.window;
         if stream.blocked {
             self.blocked.retain(|blocked| *blocked != id);
         }
@@ -416,27 +362,6 @@ impl State {
         opened
     }
 
-    /// Takes what is to be sent and lets those go on who waited for room.
-    pub fn take_out(&mut self) -> Vec<u8> {
-        let out = mem::take(&mut self.out);
-        if self.send_window > 0 {
-            self.unblock();
-        }
-        out
-    }
-
-    /// Wakes whoever waits for what all streams share.
-    pub(super) fn unblock(&mut self) {
-        for id in mem::take(&mut self.blocked) {
-            if let Some(stream) = self.streams.get_mut(&id) {
-                stream.blocked = false;
-                if let Some(waker) = stream.writer.take() {
-                    waker.wake();
-                }
-            }
-        }
-    }
-
     /// Who sends waits for something to send.
     pub fn wait_for_news(&mut self, cx: &Context<'_>) {
         wait(&mut self.io, cx);
@@ -451,7 +376,7 @@ impl State {
 }
 
 /// Keeps the waker, if it is not the one that is kept already.
-fn wait(kept: &mut Option<Waker>, cx: &Context<'_>) {
+pub(super) fn wait(kept: &mut Option<Waker>, cx: &Context<'_>) {
     if !kept.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
         *kept = Some(cx.waker().clone());
     }
