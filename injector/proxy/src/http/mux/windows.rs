@@ -1,0 +1,43 @@
+//! The windows that we give (RFC 9113, section 5.2): each stream's holds back who is not read, and nobody else.
+//!
+//! The connection's window has room for every stream's first one, and for what they grow by together. So whoever is read
+//! can go on, however many are not: a connection holds no more than that, 64 KiB for each of them, as a connection of its
+//! own would. Growth goes to who has read all while the peer could say no more, and none takes more than half of what is
+//! left of it: there is some for who comes last.
+
+use std::mem;
+
+use super::state::{State, ready};
+use crate::http::h2::frame::write;
+
+impl State {
+    /// Lets the peer send more, now that bytes of a body were taken.
+    pub(super) fn taken(&mut self, id: u32, count: u32) {
+        let (spare, most) = (self.spare, self.profile.most_window);
+        let more = self.streams.get_mut(&id).and_then(|stream| {
+            let before = stream.window;
+            // A window doubles only where that leaves as much to the others as it takes.
+            let more = stream.taken(count, if before <= spare / 2 { most } else { before });
+            self.spare -= stream.window - before;
+            more
+        });
+        if let Some(more) = more {
+            write::window_update(id, more, ready(&mut self.out));
+            self.news();
+        }
+        self.return_window(count);
+    }
+
+    /// Gives the connection's window back in quarters: a quarter is on its way while three can be used; sooner where the
+    /// peer has no more left than that.
+    pub(super) fn return_window(&mut self, count: u32) {
+        self.unreturned = self.unreturned.saturating_add(count);
+        let unreturned = i64::from(self.unreturned);
+        if self.unreturned > 0 && unreturned >= self.receive_window.min(i64::from(self.profile.connection_window / 4)) {
+            let more = mem::take(&mut self.unreturned);
+            self.receive_window += i64::from(more);
+            write::window_update(0, more, ready(&mut self.out));
+            self.news();
+        }
+    }
+}
