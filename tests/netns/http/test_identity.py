@@ -113,10 +113,10 @@ def test_nobody_forges_it_in_a_trailer(pair: Pair, web: Web, name: str) -> None:
 def test_nobody_forges_it_in_what_only_some_servers_read_as_a_request(pair: Pair, line: bytes) -> None:
     """Each was answered with the forged name by one of Node, uvicorn, aiohttp and http.server when it came unseen."""
     said: list[bytes] = []
-    with accepting(pair.server, BYTES, lambda connection: said.append(connection.recv(65536))):
-        with pair.stream(BYTES) as stream:
-            stream.send(line + lines("", "host: a", f"injector-client-id: {FORGED}", "content-length: 0"))
-            answer = stream.answer()
+    keep = lambda connection: said.append(connection.recv(65536))  # noqa: E731
+    with accepting(pair.server, BYTES, keep), pair.stream(BYTES) as stream:
+        stream.send(line + lines("", "host: a", f"injector-client-id: {FORGED}", "content-length: 0"))
+        answer = stream.answer()
     assert (answer.get("injector-error"), FORGED.encode() in b"".join(said)) == ("bad_request", False)
 
 
