@@ -200,10 +200,13 @@ fn small_messages_are_not_held_against_who_measures_them() {
     }
 }
 
+/// What a server says of a stream.
+type Way = fn(u32) -> Vec<u8>;
+
 #[test]
 fn a_server_may_end_all_that_it_is_asked_in_whatever_way() {
     let answer = |id| headers(id, WHOLE | END, OK);
-    let ways: [(&str, fn(u32) -> Vec<u8>); 4] = [
+    let ways: [(&str, Way); 4] = [
         ("it has said all and wants no more of the request", |id| reset(id, 0)),
         ("it cannot", |id| reset(id, 2)),
         ("it makes no sense", |id| headers(id, WHOLE | END, INTERIM)),
