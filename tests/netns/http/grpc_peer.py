@@ -219,6 +219,12 @@ def is_unavailable(channel: grpc.Channel) -> None:
         print(f"{key}: {value}")
 
 
+def is_denied(channel: grpc.Channel) -> None:
+    """Not one of the tests either: the server's proxy does not let us in."""
+    error = _error(lambda: _unary(channel, "who")(b"", timeout=PATIENCE))
+    assert error.code() == grpc.StatusCode.PERMISSION_DENIED, error
+
+
 CALLS: Final[tuple[Callable[[grpc.Channel], None], ...]] = (
     one_call_of_each_kind,
     a_conversation_is_answered_message_by_message,
@@ -267,6 +273,6 @@ if __name__ == "__main__":
             serve(where, name)
         case ["call", target, name]:
             with grpc.insecure_channel(target, options=[*OPTIONS, ("grpc.enable_http_proxy", 0)]) as channel:
-                {call.__name__: call for call in (*CALLS, names, is_unavailable)}[name](channel)
+                {call.__name__: call for call in (*CALLS, names, is_unavailable, is_denied)}[name](channel)
         case arguments:
             sys.exit(f"{__doc__}, got {arguments}")
