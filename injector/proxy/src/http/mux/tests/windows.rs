@@ -201,7 +201,9 @@ fn a_stream_begins_with_more_while_they_are_few() {
     let more = said.iter().filter(|said| matches!(said, Said::Window(_, 196_608))).count();
     assert_eq!(more, 16 * 1024 / 192, "half of what there is");
     assert!(client.spare >= client.profile.growth() / 2);
-    ids.iter().for_each(|id| client.release(*id, Code::Cancel));
+    for id in ids {
+        client.release(id, Code::Cancel);
+    }
     assert_eq!(client.spare, client.profile.growth());
     let mut server = begun(Role::Server, Heads::hpack(), Profile::APPLICATION);
     let frames =
