@@ -33,26 +33,26 @@ pub struct Profile {
 
 impl Profile {
     /// Towards an application, which may be anybody. 256 streams are two and a half times the least that RFC 9113
-    /// recommends (6.5.2). A connection can make us hold 20 MiB: 16 for those,
-    /// and 4 by which the windows of fast ones grow.
+    /// recommends (6.5.2). A connection can make us hold 24 MiB: 16 for those,
+    /// and 8 by which windows grow.
     pub const APPLICATION: Self = Self {
         proxy: false,
         streams: 256,
         window: WINDOW,
         most_window: 2 * 1024 * 1024,
-        connection_window: 256 * WINDOW + 4 * 1024 * 1024,
+        connection_window: 256 * WINDOW + 8 * 1024 * 1024,
         budget: 2_000,
         budget_a_second: 500,
     };
 
     /// Towards another proxy, whose one connection carries what many clients say: 1,024 of them at once, who may give up
-    /// together. It can make us hold 80 MiB: 64 for those, and 16 by which the windows of fast ones grow.
+    /// together. It can make us hold 96 MiB: 64 for those, and 32 by which windows grow.
     pub const MESH: Self = Self {
         proxy: true,
         streams: 1024,
         window: WINDOW,
         most_window: 4 * 1024 * 1024,
-        connection_window: 1024 * WINDOW + 16 * 1024 * 1024,
+        connection_window: 1024 * WINDOW + 32 * 1024 * 1024,
         budget: 32_000,
         budget_a_second: 8_000,
     };

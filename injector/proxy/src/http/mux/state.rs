@@ -198,6 +198,9 @@ impl State {
         self.budget.earn(EARNED);
         self.streams.insert(id, stream);
         self.heads.write(id, head, end, self.allowed.frame, ready(&mut self.out));
+        if !bodiless {
+            self.start(id);
+        }
         self.news();
         Some(id)
     }
@@ -356,6 +359,8 @@ impl State {
             let lost = self.streams.get(id).is_none_or(|stream| stream.lost.is_some());
             if lost {
                 self.release(*id, Code::Cancel);
+            } else {
+                self.start(*id);
             }
             !lost
         });

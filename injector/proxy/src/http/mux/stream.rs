@@ -94,7 +94,7 @@ impl Stream {
     /// Takes note of bytes of a body that come; false if they are more than was allowed.
     pub fn receives(&mut self, count: i64) -> bool {
         self.receive_window -= count;
-        self.pressed |= self.receive_window < i64::from(self.window / 4);
+        self.pressed |= self.receive_window < i64::from(self.window / 8);
         self.receive_window >= 0
     }
 

@@ -2,15 +2,32 @@
 //!
 //! The connection's window has room for every stream's first one, and for what they grow by together. So whoever is read
 //! can go on, however many are not: a connection holds no more than that, 64 KiB for each of them, as a connection of its
-//! own would. Growth goes to who has read all while the peer could say no more, and none takes more than half of what is
-//! left of it: there is some for who comes last.
+//! own would. One half of that growth goes to streams as they begin, as long as they are few: most bodies then come
+//! without a word more of windows. The other is for those who have read all while the peer could say no more, and none
+//! takes more than half of what is left: there is some for who comes last.
 
 use std::mem;
 
 use super::state::{State, ready};
 use crate::http::h2::frame::write;
 
+/// Bytes by which a new stream's window grows: with its first ones 256 KiB, one read of a socket.
+const START: u32 = 192 * 1024;
+
 impl State {
+    /// Lets the peer send more at once on a stream that has begun, while half of what windows may grow by is left.
+    pub(super) fn start(&mut self, id: u32) {
+        let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.remote_ended) else { return };
+        if self.spare < self.profile.growth() / 2 + START {
+            return;
+        }
+        self.spare -= START;
+        stream.window += START;
+        stream.receive_window += i64::from(START);
+        write::window_update(id, START, ready(&mut self.out));
+        self.news();
+    }
+
     /// Lets the peer send more, now that bytes of a body were taken.
     pub(super) fn taken(&mut self, id: u32, count: u32) {
         let (spare, most) = (self.spare, self.profile.most_window);

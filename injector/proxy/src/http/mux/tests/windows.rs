@@ -193,6 +193,26 @@ fn fast_streams_share_what_windows_grow_by_and_the_last_gets_some() {
     assert_window_is_full(&state);
 }
 
+#[test]
+fn a_stream_begins_with_more_while_they_are_few() {
+    let mut client = begun(Role::Client, Heads::Raw, Profile::MESH);
+    let ids: Vec<_> = (0..1024).map(|_| client.open(Head::Raw(b"GET"), true, false).unwrap()).collect();
+    let said = said(&mut client);
+    let more = said.iter().filter(|said| matches!(said, Said::Window(_, 196_608))).count();
+    assert_eq!(more, 16 * 1024 / 192, "half of what there is");
+    assert!(client.spare >= client.profile.growth() / 2);
+    for id in ids {
+        client.release(id, Code::Cancel);
+    }
+    assert_eq!(client.spare, client.profile.growth());
+    let mut server = begun(Role::Server, Heads::hpack(), Profile::APPLICATION);
+    let frames =
+        [headers(1, WHOLE, POST), headers(3, WHOLE, POST), data(3, END, b"small"), headers(5, WHOLE | END, GET)];
+    hear(&mut server, &frames.concat()).unwrap();
+    server.take_opened();
+    assert_eq!(super::said(&mut server), [Said::Window(1, 196_608)], "the others have said all");
+}
+
 /// Writes down who is woken, in that order.
 struct Call(u32, Arc<Mutex<VecDeque<u32>>>);
 
