@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from injector.inject.names import PROXY_CONTAINER
-from tests.cluster.support import customers, pods, processes
+from tests.cluster.support import customers, pods, processes, proxies
 from tests.cluster.support.chaos import Ledger
 from tests.cluster.support.mesh import Mesh, rolled_out
 from tests.cluster.support.progress import say
@@ -142,9 +142,7 @@ class Stage:
     def client_proxy_killed(self) -> None:
         with self.ledger.act("client's proxy killed", *NO_PROXY, *LATE, customers=["kept"]):
             kept = self.customers["kept"]
-            assert processes.kill([processes.pod_cgroup(self.mesh.cluster, kept.object)], [PROXY_CONTAINER]) == 1
-            time.sleep(1)
-            kept.wait_ready(seconds=READY_SECONDS)
+            proxies.kill(self.mesh.cluster, kept)
             if kept.status_of(PROXY_CONTAINER)["restartCount"] > 1:
                 self.reopened("kept")  # the kubelet's pause after a third would be most of the hour
 
