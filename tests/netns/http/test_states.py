@@ -108,18 +108,10 @@ client is somebody else. To CONNECT, servers say 200 that know nothing of tunnel
 EMPTY: Final = ("an empty line, and then a request", "half of an empty line")
 """The servers get the empty line at once, and some decline it."""
 
-BODIES: Final = "uvicorn with httptools ends a request with Upgrade at its head, and reads its body as the next request"
 CONNECTS: Final = (
-    "what answers CONNECT with 200, as Go does for a handler of all methods, reads requests in what is a tunnel to us"
+    "a handler of all methods answers CONNECT with 200, and net/http reads requests in what is a tunnel to us"
 )
-FOUND: Final = {
-    **{
-        ("httptools", state): BODIES
-        for state in STATES
-        if state.startswith(("an upgrade with a body", "an upgrade with chunks"))
-    },
-    **{("go", state): CONNECTS for state in ("bytes with CONNECT", "bytes behind CONNECT")},
-}
+FOUND: Final = {("go", state): CONNECTS for state in ("bytes with CONNECT", "bytes behind CONNECT")}
 """Findings that are not repaired."""
 
 
