@@ -107,7 +107,6 @@ DISGUISED: Final = (
 """Other beginnings that may pass as plain bytes, if only nobody takes them for a request."""
 
 FOUND: Final = {
-    "node": "to CONNECT, it reads fields behind a request line without version, whatever the target is",
     "http.server": "it takes any bytes for a method, and Werkzeug answers all methods",
 }
 """Findings that are not repaired."""

@@ -82,7 +82,7 @@ fn rest_of_line(line: &[u8], mut at: usize) -> Guess {
     Guess::More
 }
 
-/// What a whole line without HTTP's version is.
+/// What a whole line without HTTP's version is. CONNECT with an object is what clients of NATS say.
 fn without_version(line: &[u8]) -> Guess {
     let mut words = words(line);
     let (method, target, version) = (words.next().unwrap_or_default(), words.next(), words.next());
@@ -90,7 +90,7 @@ fn without_version(line: &[u8]) -> Guess {
     let request = match (target, version) {
         (None, _) => false,
         (Some(target), None) => {
-            method == b"GET" || (method == b"CONNECT" && is_authority(target)) || (capitals && is_target(target))
+            method == b"GET" || (method == b"CONNECT" && !target.starts_with(b"{")) || (capitals && is_target(target))
         }
         (Some(_), Some(version)) => capitals && (version.starts_with(b"RTSP/") || version.starts_with(b"ICE/")),
     };
@@ -115,12 +115,6 @@ fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn is_target(word: &[u8]) -> bool {
     let url = |word: &[u8]| word.windows(3).any(|three| three == b"://");
     matches!(word.first(), Some(b'/' | b'*')) || url(word)
-}
-
-/// Whether it is a host with a port, as CONNECT's target is.
-fn is_authority(word: &[u8]) -> bool {
-    let port = word.rsplit(|&byte| byte == b':').next().unwrap_or_default();
-    port.len() < word.len() && !port.is_empty() && port.iter().all(u8::is_ascii_digit)
 }
 
 /// Whether these bytes, the first that a server says, are HTTP/2's: SETTINGS (RFC 9113, section 3.4), and no
@@ -166,6 +160,7 @@ mod tests {
         (b"POST /admin\r\n", Guess::Http1),
         (b"POST http://a/admin\r\n", Guess::Http1),
         (b"CONNECT a:80\r\n", Guess::Http1),
+        (b"CONNECT a\r\n", Guess::Http1),
         (b"GET /admin RTSP/1.0\r\n", Guess::Http1),
         (b"SOURCE /admin ICE/1.1\r\n", Guess::Http1),
         (b"DESCRIBE rtsp://a/b RTSP/1.0\r\n", Guess::Http1),
