@@ -123,7 +123,7 @@ def each() -> Iterator[ParameterSet]:
             yield pytest.param(server, state, marks=mark)
 
 
-@pytest.mark.parametrize(("server", "state"), each())
+@pytest.mark.parametrize(("server", "state"), list(each()))
 def test_both_read_the_same(way: Way, server: str, state: str) -> None:
     pieces = STATES[state]
     said, tapped = way.exchange(server, *pieces[:-1], pieces[-1] + CANARY)
