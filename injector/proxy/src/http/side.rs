@@ -180,11 +180,7 @@ impl Flow {
                 return Poll::Pending;
             };
             let (count, last) = seen.map_err(Broken::Source)?;
-            put.map_err(|gone| match gone {
-                // It is not what the head promised, which is the fault of whoever said both.
-                Gone::Malformed => Broken::Source(gone),
-                gone => Broken::Sink(gone),
-            })?;
+            put.map_err(Broken::Sink)?;
             self.bytes += count as u64;
             self.said = last;
             carried += count;

@@ -18,8 +18,8 @@ use crate::http::h2::frame::Code;
 /// Bytes that are read before others have their turn, as in a relay.
 const TURN: usize = 1024 * 1024;
 
-/// How often a connection is looked at: another proxy that streams wait for and that has said nothing meanwhile is asked
-/// for a sign of life, and has as long again to give one. Of an application only the kernel's keepalives ask that.
+/// How often a connection is looked at: a peer that streams wait for and that has said nothing meanwhile is asked for a
+/// sign of life, and has as long again to give one.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// A connection that we opened and that nobody has used for so long is closed. Opening it again costs half a
@@ -144,9 +144,7 @@ impl<L: Leg> Driver<'_, L> {
                 return Poll::Pending;
             }
         }
-        // Who uses a stream that is over may not have had time to hear of it.
-        let over = self.link.state().streams.values().all(super::stream::Stream::is_over);
-        Poll::Ready(if over { Ended::InOrder } else { Ended::Broken })
+        Poll::Ready(if self.link.state().in_use() == 0 { Ended::InOrder } else { Ended::Broken })
     }
 
     fn end(&mut self, ended: Ended) {
@@ -210,7 +208,6 @@ impl<L: Leg> Driver<'_, L> {
                 self.used = now;
                 match (heard, state.pinged) {
                     (true, _) => state.pinged = false,
-                    (false, _) if !state.profile.proxy => {}
                     (false, false) => state.ping(),
                     (false, true) => {
                         drop(state);
