@@ -63,7 +63,6 @@ class Ledger:
 
     acts: list[Act] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
-    tallies: dict[str, str] = field(default_factory=dict)
     _followers: list[tuple[Popen[str], threading.Thread]] = field(default_factory=list)
 
     def follow(self, pod: Pod) -> None:
@@ -75,8 +74,6 @@ class Ledger:
             for line in process.stdout or ():
                 if fault := parsed(pod.name, line):
                     self.faults.append(fault)
-                elif line.startswith("{"):
-                    self.tallies[pod.name] = line.strip()
 
         thread = threading.Thread(target=read, daemon=True)
         thread.start()
