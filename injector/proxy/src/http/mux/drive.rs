@@ -144,7 +144,9 @@ impl<L: Leg> Driver<'_, L> {
                 return Poll::Pending;
             }
         }
-        Poll::Ready(if self.link.state().in_use() == 0 { Ended::InOrder } else { Ended::Broken })
+        // Who uses a stream that is over may not have had time to hear of it.
+        let over = self.link.state().streams.values().all(super::stream::Stream::is_over);
+        Poll::Ready(if over { Ended::InOrder } else { Ended::Broken })
     }
 
     fn end(&mut self, ended: Ended) {
