@@ -43,7 +43,8 @@ def test_bytes_are_counted_by_both_proxies(client: Pod, server: Pod, family: str
         assert clients == [address], "the application is dialled at the pod's own address"
         for proxy, direction in ((ours, "outbound"), (theirs, "inbound")):
             for flow in ("in", "out"):
-                assert proxy.metric("tcp_bytes_total", direction=direction, flow=flow) == 300_000
+                # It is counted when it has been passed on, by a thread that may be slower than we.
+                proxy.wait_metric(300_000, "tcp_bytes_total", direction=direction, flow=flow)
             assert proxy.metric("tcp_connections_total", direction=direction, opaque="no") == 1
             assert proxy.metric("tcp_open_connections", direction=direction) == 0
         assert ours.metric("tcp_connections_total", direction="inbound") == 0
