@@ -44,38 +44,40 @@ pub async fn mesh(client: TcpStream, peer: SocketAddr, ip: IpAddr, worker: &Arc<
     // What is only needed for a moment is not kept for as long as the connection is.
     let meeting = Box::pin(meet(client, peer, worker, traffic));
     let Some((client, identity, preface)) = meeting.await else { return };
-    let destination = match preface {
-        Ok(preface) => judge_port(ip, preface.port)
-            .and_then(|to| admit(peer, true, worker).map(|()| to))
-            .map(|to| (to, preface.protocol)),
-        Err(reason) => Err(reason),
+    let judged = preface.and_then(|preface| Ok((judge_port(ip, preface.port)?, preface.protocol)));
+    let refused = |destination, reason| {
+        let direction = Direction::Inbound;
+        refuse(worker, &Refusal { direction, peer, identity: Some(&identity), destination, reason });
     };
-    match destination {
-        Ok((destination, protocol)) => {
-            worker.metrics.peers.add(&identity);
-            match protocol {
-                // Its proxy has looked in vain, or was told not to look: the application may speak first. What the client's
-                // side says of it is no reason not to look again.
-                Protocol::Opaque => {
-                    Box::pin(recognise(client, Some(identity), destination, Duration::ZERO, worker)).await;
-                }
-                Protocol::Http1 => {
-                    let _counted = Counted::new(traffic, destination, worker);
-                    let route = Route::inbound(destination, Some(identity), Speech::Http1, worker);
-                    Box::pin(http::serve_link(client, &route, worker)).await;
-                }
-                Protocol::Http2 => {
-                    let _counted = Counted::new(traffic, destination, worker);
-                    let route = Route::inbound(destination, Some(identity), Speech::Http2, worker);
-                    Box::pin(http::serve2(client, &[], Profile::MESH, &route, worker)).await;
-                }
-            }
-        }
+    let (destination, protocol) = match judged {
+        Ok(judged) => judged,
         Err(reason) => {
-            let direction = Direction::Inbound;
-            refuse(worker, &Refusal { direction, peer, identity: Some(&identity), destination: None, reason });
-            reset(client.tcp());
+            refused(None, reason);
+            return reset(client.tcp());
         }
+    };
+    let denied = admit(peer, true, worker).inspect_err(|reason| refused(Some(destination), *reason)).is_err();
+    let speech = match protocol {
+        // Requests are answered; bytes cannot be.
+        Protocol::Opaque if denied => return reset(client.tcp()),
+        Protocol::Opaque => None,
+        Protocol::Http1 => Some(Speech::Http1),
+        Protocol::Http2 => Some(Speech::Http2),
+    };
+    if !denied {
+        worker.metrics.peers.add(&identity);
+    }
+    let Some(speech) = speech else {
+        // Its proxy has looked in vain, or was told not to look: the application may speak first. What the client's
+        // side says of it is no reason not to look again.
+        return Box::pin(recognise(client, Some(identity), destination, Duration::ZERO, worker)).await;
+    };
+    let _counted = (!denied).then(|| Counted::new(traffic, destination, worker));
+    let route = Route::inbound(destination, Some(identity), speech, worker);
+    let route = if denied { route.denied() } else { route };
+    match speech {
+        Speech::Http1 => Box::pin(http::serve_link(client, &route, worker)).await,
+        Speech::Http2 => Box::pin(http::serve2(client, &[], Profile::MESH, &route, worker)).await,
     }
 }
 
@@ -107,13 +109,23 @@ async fn recognise(
         };
         worker.http.learned.note(destination, &speaker);
         match speaker {
-            Speaker::Server(said) => return Box::pin(carry_on(client, target, Vec::new(), said, traffic)).await,
+            // A request after all would have gone through unchecked.
+            Speaker::Server(said) => {
+                let client = Watched::new(client, &[]);
+                return Box::pin(carry_on(client, target, Vec::new(), said, traffic)).await;
+            }
+            Speaker::Http2Server => {
+                reset(&target);
+                begun = http::first(&mut client, Vec::new(), None).await;
+            }
             Speaker::Client(said) if said.is_empty() => {
                 return Box::pin(carry_on(client, target, said, Vec::new(), traffic)).await;
             }
-            Speaker::Client(said) => begun = http::first(&mut client, said, None).await,
+            Speaker::Client(said) => {
+                begun = http::first(&mut client, said, None).await;
+                dialled = Some((target, dial));
+            }
         }
-        dialled = Some((target, dial));
     }
     let (bytes, undecided) = match begun {
         Ok(First::Http1(bytes)) => {
@@ -169,7 +181,8 @@ async fn undecided_yet(
                 buffer::give_back(&mut said);
                 return Box::pin(carry_on(client, target, Vec::new(), answer, traffic)).await;
             }
-            Err(_) => return broken(client.tcp(), &target),
+            // Half of a preface went through, or half of something that this server does not know.
+            Ok(Speaker::Http2Server) | Err(_) => return broken(client.tcp(), &target),
         };
         let all = [&said[..], &more].concat();
         match guess(&all) {

@@ -118,9 +118,15 @@ async fn recognise(
             Speaker::Client(said) if said.is_empty() => {
                 return Box::pin(relay(client, far, Vec::new(), said, traffic)).await;
             }
-            Speaker::Client(said) => begun = http::first(&mut client, said, None).await,
+            Speaker::Http2Server => {
+                reset(far.far.tcp());
+                begun = http::first(&mut client, Vec::new(), None).await;
+            }
+            Speaker::Client(said) => {
+                begun = http::first(&mut client, said, None).await;
+                reached = Some(far);
+            }
         }
-        reached = Some(far);
     }
     let bytes = match begun {
         Ok(First::Http1(bytes)) => {

@@ -3,12 +3,13 @@
 mod support;
 
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use injector_proxy::http::mux::{Ended, Head, Heads, Link, Lost, Part, Profile, Role, Stream, drive};
 use support::{pair, soon};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
@@ -18,6 +19,8 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
 
 /// More than the largest window of a stream.
 const LONG: usize = 10 * 1024 * 1024;
+
+static BODY: LazyLock<Vec<u8>> = LazyLock::new(|| content(0, LONG));
 
 async fn part(stream: &Stream) -> Result<Option<(Part, Vec<u8>)>, Lost> {
     let see = |part: Option<(Part, &[u8])>| part.map(|(part, bytes)| (part, bytes.to_vec()));
@@ -79,7 +82,7 @@ async fn serve(stream: Stream, go: Arc<Notify>) -> Result<(), Lost> {
         b"echo" => {}
         b"long" => {
             stream.say(Head::Raw(ANSWER), false);
-            return say(&stream, &content(0, LONG)).await;
+            return say(&stream, &BODY).await;
         }
         b"wait" => go.notified().await,
         _ => std::future::pending().await,
@@ -118,9 +121,13 @@ fn begin(link: &Link, mut socket: TcpStream, go: &Arc<Notify>) -> JoinHandle<End
 }
 
 async fn linked() -> Linked {
+    linked_as(Profile::MESH).await
+}
+
+async fn linked_as(profile: Profile) -> Linked {
     let (near, far) = pair().await;
-    let client = Link::new(Role::Client, Heads::Raw, Profile::MESH);
-    let server = Link::new(Role::Server, Heads::Raw, Profile::MESH);
+    let client = Link::new(Role::Client, Heads::Raw, profile);
+    let server = Link::new(Role::Server, Heads::Raw, profile);
     let go = Arc::new(Notify::new());
     let (client_drives, server_drives) = (begin(&client, near, &go), begin(&server, far, &go));
     Linked { client, server, go, client_drives, server_drives }
@@ -162,7 +169,88 @@ async fn a_reader_that_stops_does_not_stop_the_others() {
     all_well(tasks).await;
     let (head, body) = soon(hear(&slow)).await.unwrap();
     assert_eq!(head, ANSWER);
-    assert!(body == content(0, LONG), "what waited came whole: {} bytes", body.len());
+    assert!(body == *BODY, "what waited came whole: {} bytes", body.len());
+}
+
+#[tokio::test]
+async fn many_readers_that_stop_do_not_stop_one_that_goes_on() {
+    for profile in [Profile::APPLICATION, Profile::MESH] {
+        let linked = linked_as(profile).await;
+        let mut stopped = Vec::new();
+        for number in 0..150 {
+            let slow = open(&linked.client, b"long").await;
+            slow.send(&[], true);
+            let mut heard = 0;
+            // Some were fast before, so that their windows have grown.
+            while number < 12 && heard < LONG / 4 {
+                heard += soon(part(&slow)).await.unwrap().unwrap().1.len();
+            }
+            stopped.push(slow);
+        }
+        let mut saying = JoinSet::new();
+        for _ in 0..50 {
+            let stream = open(&linked.client, b"hold").await;
+            saying.spawn(async move { say(&stream, &BODY).await });
+        }
+        for number in 0..10 {
+            let stream = open(&linked.client, b"echo").await;
+            soon(echo(stream, content(number, 1_000_000))).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_application_is_not_asked_for_a_sign_of_life() {
+    let (near, mut far) = pair().await;
+    let client = Link::new(Role::Client, Heads::Raw, Profile::APPLICATION);
+    let drives = begin(&client, near, &Arc::new(Notify::new()));
+    let stream = open(&client, b"hold").await;
+    sleep(Duration::from_mins(5)).await;
+    assert!(poll_fn(|cx| Poll::Ready(stream.poll_lost(cx))).await.is_pending() && !drives.is_finished());
+    client.leave();
+    drop(stream);
+    assert_eq!(soon(drives).await.unwrap(), Ended::InOrder);
+    let mut said = Vec::new();
+    far.read_to_end(&mut said).await.unwrap();
+    assert!(!said.windows(8).any(|bytes| bytes == b"injector"), "it was asked");
+}
+
+/// A connection on which a server, driven by us, has just heard that `far` is there.
+async fn served(profile: Profile) -> (Link, TcpStream, JoinHandle<Ended>) {
+    let (near, mut far) = pair().await;
+    let server = Link::new(Role::Server, Heads::Raw, profile);
+    let drives = begin(&server, near, &Arc::new(Notify::new()));
+    far.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    (server, far, drives)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_say_that_it_has_heard_of_our_leaving_is_left_all_the_same() {
+    let (server, _far, drives) = served(Profile::APPLICATION).await;
+    let began = Instant::now();
+    server.leave();
+    assert_eq!(drives.await.unwrap(), Ended::InOrder);
+    assert!(began.elapsed() < Duration::from_secs(16), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_told_that_we_leave_has_time_to_answer() {
+    let (server, mut far, drives) = served(Profile::MESH).await;
+    // Just before it is looked at for the second time; it has said nothing since the first.
+    sleep(Duration::from_millis(9_900)).await;
+    server.leave();
+    sleep(Duration::from_millis(200)).await;
+    far.write_all(b"\0\0\x08\x06\x01\0\0\0\0leaving!").await.unwrap();
+    assert_eq!(soon(drives).await.unwrap(), Ended::InOrder);
+}
+
+#[tokio::test]
+async fn a_new_connection_takes_as_many_as_there_can_be() {
+    let (near, _far) = pair().await;
+    let client = Link::new(Role::Client, Heads::Raw, Profile::MESH);
+    let _drives = begin(&client, near, &Arc::new(Notify::new()));
+    let streams: Vec<_> = (0..1024).map_while(|_| client.open(Head::Raw(b"x"), true, false)).collect();
+    assert_eq!(streams.len(), 1024);
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,6 +12,7 @@ import pytest
 from tests.netns.http import apps
 from tests.netns.http.apps import Web
 from tests.netns.http.pair import Pair, meshed
+from tests.netns.http.tellers import Way, ways
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[2]
@@ -45,6 +46,15 @@ def files(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
     assert shutil.which("nginx"), "nginx is missing; apt-get install nginx-light"
     with apps.nginx(pair.server, tmp_path_factory.mktemp("nginx"), NGINX, NGINX_H2) as files:
         yield files
+
+
+@pytest.fixture(scope="session", params=["both", "stranger"])
+def way(
+    binary: Path, go_peer: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Way]:
+    """To real servers that tell what they have read."""
+    with ways(binary, request.param == "both", tmp_path_factory.mktemp("tellers"), go_peer) as way:
+        yield way
 
 
 @pytest.fixture(scope="session")

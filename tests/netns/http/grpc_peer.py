@@ -66,12 +66,25 @@ class Echo:
         for message in messages:
             yield message.upper()
 
+    def linger(self, messages: Messages, context: Context) -> Messages:
+        """Answers at once, hears its caller to the end, and waits until it is gone."""
+        yield b"here"
+        for _ in messages:
+            pass
+        self.slow(b"", context)
+
+    def deaf(self, _messages: Messages, context: Context) -> bytes:
+        """Takes nothing of what it is told."""
+        return self.slow(b"", context)
+
     def handler(self) -> grpc.GenericRpcHandler:
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
         methods: dict[str, Any] = {
             **{name: unary(getattr(self, name)) for name in ("unary", "who", "fail", "slow", "how_many_cancelled")},
             "down": stream(self.down),
             "up": grpc.stream_unary_rpc_method_handler(self.up),
+            "deaf": grpc.stream_unary_rpc_method_handler(self.deaf),
+            "linger": grpc.stream_stream_rpc_method_handler(self.linger),
             "both": grpc.stream_stream_rpc_method_handler(self.both),
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
@@ -141,6 +154,28 @@ def a_cancelled_call_ends_at_the_server(channel: grpc.Channel) -> None:
     _wait_cancelled(channel, more_than=before)
 
 
+def a_conversation_whose_caller_has_said_all_may_be_cancelled(channel: grpc.Channel) -> None:
+    before = _cancelled(channel)
+    call = _stub(channel.stream_stream, "linger")(iter([b"all"]), timeout=PATIENCE)
+    assert next(call) == b"here"
+    time.sleep(0.1)
+    call.cancel()
+    _wait_cancelled(channel, more_than=before)
+
+
+def an_upload_that_nobody_takes_may_be_cancelled(channel: grpc.Channel) -> None:
+    before = _cancelled(channel)
+
+    def much() -> Messages:
+        while True:
+            yield bytes(1024 * 1024)
+
+    call = _stub(channel.stream_unary, "deaf").future(much(), timeout=PATIENCE)
+    time.sleep(0.5)
+    assert call.cancel()
+    _wait_cancelled(channel, more_than=before)
+
+
 def large_messages_go_both_ways(channel: grpc.Channel) -> None:
     message = bytes(range(256)) * (LARGE // 256)
     for _ in range(3):
@@ -184,6 +219,12 @@ def is_unavailable(channel: grpc.Channel) -> None:
         print(f"{key}: {value}")
 
 
+def is_denied(channel: grpc.Channel) -> None:
+    """Not one of the tests either: the server's proxy does not let us in."""
+    error = _error(lambda: _unary(channel, "who")(b"", timeout=PATIENCE))
+    assert error.code() == grpc.StatusCode.PERMISSION_DENIED, error
+
+
 CALLS: Final[tuple[Callable[[grpc.Channel], None], ...]] = (
     one_call_of_each_kind,
     a_conversation_is_answered_message_by_message,
@@ -191,6 +232,8 @@ CALLS: Final[tuple[Callable[[grpc.Channel], None], ...]] = (
     an_error_without_a_body_is_told,
     a_deadline_ends_the_call_at_both_ends,
     a_cancelled_call_ends_at_the_server,
+    a_conversation_whose_caller_has_said_all_may_be_cancelled,
+    an_upload_that_nobody_takes_may_be_cancelled,
     large_messages_go_both_ways,
     a_hundred_streams_are_open_at_once,
 )
@@ -230,6 +273,6 @@ if __name__ == "__main__":
             serve(where, name)
         case ["call", target, name]:
             with grpc.insecure_channel(target, options=[*OPTIONS, ("grpc.enable_http_proxy", 0)]) as channel:
-                {call.__name__: call for call in (*CALLS, names, is_unavailable)}[name](channel)
+                {call.__name__: call for call in (*CALLS, names, is_unavailable, is_denied)}[name](channel)
         case arguments:
             sys.exit(f"{__doc__}, got {arguments}")

@@ -5,13 +5,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.netns.http.apps import Web
 from tests.netns.http.conftest import WEB
-from tests.netns.http.pair import EMPTY, SERVICE, Pair
+from tests.netns.http.pair import EMPTY, SERVICE, Pair, cabled, redirect
 from tests.netns.http.wire import Message, lines, request
 
 pytestmark = pytest.mark.netns
@@ -142,3 +143,25 @@ def test_grpc_is_answered_in_its_own_words(trio: Pair) -> None:
     said = trio.client.execute(*peer, "call", f"{SERVICE}:{WEB}", "is_unavailable", check=False)
     assert said.returncode == 0, said.stderr
     assert re.search(r"injector-error: (unreachable|ejected)", said.stdout)
+
+
+def test_who_is_not_let_in_is_told(binary: Path) -> None:
+    """By the server's proxy, over the one connection that the proxies share; bytes can only be cut."""
+    peer = (sys.executable, "-m", "tests.netns.http.grpc_peer")
+    with cabled(binary, "deny") as pair:
+        pair.know([WEB])
+        redirect([pair.client, pair.server])
+        with pair.proxies(INJECTOR_DEFAULT_INBOUND_POLICY="deny"), Web().serving(pair.server, WEB) as web:
+            with pair.stream(WEB) as stream:
+                assert [reason(stream.ask(request("POST", "/", body=b"hello"))) for _ in range(10)] == [
+                    (403, "denied")
+                ] * 10
+            said = pair.client.execute(*peer, "call", f"{SERVICE}:{WEB}", "is_denied", check=False)
+            assert said.returncode == 0, said.stderr
+            with pair.stream(WEB) as stream:
+                stream.send(b"\0 these are bytes")
+                with pytest.raises(ConnectionResetError):
+                    stream.take(1)
+            assert (web.requests, web.connections) == ([], 0)
+            assert pair.theirs[0].metric("tcp_refused_total", direction="inbound", reason="policy_nobody") == 3
+            assert pair.theirs[0].metric("http_errors_total", direction="inbound", reason="denied") == 11

@@ -4,7 +4,6 @@ Without proxies the greeting takes two round trips: the connection's handshake, 
 """
 
 import socket
-import statistics
 import sys
 import time
 from collections.abc import Iterator
@@ -79,5 +78,6 @@ def test_the_first_greeting_after_a_start_comes_soon(distant: Pair) -> None:
             distant.assert_encrypted()
     told = [" ".join(f"{each * 1000:.1f}" for each in sorted(times)) for times in (without, through)]
     print(f"milliseconds to the first byte without proxies: {told[0]}; of the first connection through both: {told[1]}")
-    assert statistics.median(without) > 2 * ROUND_TRIP, "the link is as slow as it should be"
-    assert statistics.median(through) - statistics.median(without) < ROUND_TRIP + LATER, told
+    # The least, for what else the machine has to do makes either later, and nothing makes one sooner.
+    assert min(without) > 2 * ROUND_TRIP, "the link is as slow as it should be"
+    assert min(through) - min(without) < ROUND_TRIP + LATER, told

@@ -1,6 +1,8 @@
 """Whom the application is told that it speaks with, and that nobody else can say it; what else of a head must stay."""
 
+import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -12,12 +14,14 @@ from tests.netns.http import apps, wire
 from tests.netns.http.apps import Web
 from tests.netns.http.conftest import PORTS, WEB
 from tests.netns.http.pair import SERVICE, Pair, meshed
+from tests.netns.http.servers import accepting
 from tests.netns.http.wire import Message, lines, request
 from tests.netns.volumes import NAMESPACE, TRUST_DOMAIN
 
 pytestmark = pytest.mark.netns
 
-GO: Final = 8083
+GO, NODE, BYTES = 8083, 8084, 8085
+PEERS: Final = Path(__file__).parent / "peers"
 CLIENT: Final = str(SpiffeId(TRUST_DOMAIN, NAMESPACE, "default"))
 FORGED: Final = "spiffe://cluster.local/ns/bank/sa/admin"
 NAMES: Final = (
@@ -33,6 +37,17 @@ NAMES: Final = (
     "injector-whatever",
 )
 """CGI and its like map every sign of a name to the same one: what an application may read as ours is ours."""
+
+READ_BY_SOME: Final = (
+    b"GET /admin",
+    b"POST /admin",
+    b"GET admin",
+    b"GET /admin RTSP/1.0",
+    b"POST /admin RTSP/1.1",
+    b"SOURCE /admin ICE/1.1",
+    b"GET" + b" " * 16_400 + b"/admin HTTP/1.1",
+    b"GET admin?" + b"a" * 16_400 + b" HTTP/1.1",
+)
 
 HARMLESS: Final = ("injectorx: 1", "x-injector-client-id: 1", "inject: 1", "inject-or: 1")
 TRACES: Final = (
@@ -92,6 +107,29 @@ def test_nobody_forges_it_in_a_trailer(pair: Pair, web: Web, name: str) -> None:
         assert ours(message.trailers) == []
         assert ours(message.fields) == [("injector-client-id", CLIENT)]
     assert answer.status == 400 or web.requests[0].trailers == [(b"x-kept", b"1")], "refused, or rid of it"
+
+
+@pytest.mark.parametrize("line", READ_BY_SOME, ids=lambda line: str(line[:24]))
+def test_nobody_forges_it_in_what_only_some_servers_read_as_a_request(pair: Pair, line: bytes) -> None:
+    """Each was answered with the forged name by one of Node, uvicorn, aiohttp and http.server when it came unseen."""
+    said: list[bytes] = []
+    keep = lambda connection: said.append(connection.recv(65536))  # noqa: E731
+    with accepting(pair.server, BYTES, keep), pair.stream(BYTES) as stream:
+        stream.send(line + lines("", "host: a", f"injector-client-id: {FORGED}", "content-length: 0"))
+        answer = stream.answer()
+    assert (answer.get("injector-error"), FORGED.encode() in b"".join(said)) == ("bad_request", False)
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05])
+def test_nobody_forges_it_to_a_server_that_speaks_first_by_http2(pair: Pair, pause: float) -> None:
+    """Node's says SETTINGS to whoever comes; a client that waits so long is thought to wait for its server."""
+    node = ("node", str(PEERS / "web.js"), "serve", "h2", str(NODE))
+    with apps.running(pair.server, *node, port=NODE), pair.stream(NODE) as stream:
+        time.sleep(pause)
+        stream.send(wire.http2_get("/fields", ("injector-client-id", FORGED), ("kept", "1")))
+        fields = [(name.encode(), value.encode()) for name, value in json.loads(wire.http2_body(stream))]
+    assert ours(fields) == [("injector-client-id", CLIENT)]
+    assert (b"kept", b"1") in fields
 
 
 @pytest.mark.parametrize("name", ["injector-client-id", "Injector-Client-Id"])

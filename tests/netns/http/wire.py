@@ -164,6 +164,34 @@ def chunked(body: Iterable[bytes], *trailers: str) -> bytes:
     return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in body) + b"0\r\n" + lines(*trailers)
 
 
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+SETTINGS: Final = bytes(3) + b"\x04" + bytes(5)
+DATA, HEADERS, END_STREAM, END_HEADERS = 0, 1, 0x1, 0x4
+
+
+def http2_get(path: str, *fields: tuple[str, str]) -> bytes:
+    """A connection of HTTP/2 that asks for one thing (RFC 9113), its fields as they are: literals (RFC 7541, 6.2.2)."""
+    pseudo = ((":method", "GET"), (":scheme", "http"), (":path", path), (":authority", "web.shop"))
+    block = b"".join(
+        bytes([0, len(name)]) + name.encode() + bytes([len(value)]) + value.encode() for name, value in pseudo + fields
+    )
+    head = len(block).to_bytes(3, "big") + bytes([HEADERS, END_STREAM | END_HEADERS]) + (1).to_bytes(4, "big")
+    return PREFACE + SETTINGS + head + block
+
+
+def http2_body(stream: Stream) -> bytes:
+    """The body of the answer to it."""
+    body = b""
+    while True:
+        head = stream.take(9)
+        payload = stream.take(int.from_bytes(head[:3], "big"))
+        kind, flags, number = head[3], head[4], int.from_bytes(head[5:], "big")
+        if kind == DATA:
+            body += payload
+        if number == 1 and kind in (DATA, HEADERS) and flags & END_STREAM:
+            return body
+
+
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 

@@ -14,6 +14,7 @@ use injector_proxy::http::mux::{Head, Heads, Part, Profile, Role, State};
 use libfuzzer_sys::fuzz_target;
 
 const PROFILE: Profile = Profile {
+    proxy: false,
     streams: 4,
     window: 65_535,
     most_window: 131_070,

@@ -36,6 +36,10 @@ pub struct Health(AtomicU64);
 struct Record {
     failures: u8,
     outs: u8,
+    /// A request tries it.
+    trial: bool,
+    /// Its last failure was an answer.
+    answered: bool,
     until: u32,
 }
 
@@ -47,48 +51,61 @@ impl Health {
         }
     }
 
-    /// It has not; whether that puts it out.
-    pub fn failed(&self, now: u32) -> bool {
+    /// It has not, or has `answered` that nobody is there; whether that puts it out.
+    pub fn failed(&self, answered: bool, now: u32) -> bool {
         let mut record = self.load();
+        if record.outs > 0 && !record.trial && is_ahead(record.until, now) {
+            return false; // of a request that was under way when it was put out
+        }
+        record.answered = answered;
         record.failures = record.failures.saturating_add(1);
-        // Once it was out, each failure more is the one request that tried it.
+        // Once it was out, the next failure is that of the one request that tried it.
         let out = record.outs > 0 || record.failures >= FAILURES;
         if out {
             record.until = now.wrapping_add(FIRST << record.outs.min(DOUBLINGS)).max(1);
             record.outs = record.outs.saturating_add(1);
+            record.trial = false;
         }
         self.store(record);
         out
+    }
+
+    /// Whether it answers, at least: the last that was heard of it was an answer.
+    pub fn answers(&self) -> bool {
+        self.load().answered
     }
 
     /// How it stands now.
     pub fn standing(&self, now: u32) -> Standing {
         match self.load() {
             Record { outs: 0, .. } => Standing::In,
-            record if is_before(now, record.until) => Standing::Out,
+            record if is_ahead(record.until, now) => Standing::Out,
             _ => Standing::Trial,
         }
     }
 
     /// It is tried now, and by nobody else for a while.
     pub fn on_trial(&self, now: u32) {
-        self.store(Record { until: now.wrapping_add(TRIAL), ..self.load() });
+        self.store(Record { until: now.wrapping_add(TRIAL), trial: true, ..self.load() });
     }
 
     fn load(&self) -> Record {
-        let [failures, outs, _, _, a, b, c, d] = self.0.load(Relaxed).to_be_bytes();
-        Record { failures, outs, until: u32::from_be_bytes([a, b, c, d]) }
+        let [failures, outs, trial, answered, a, b, c, d] = self.0.load(Relaxed).to_be_bytes();
+        let (trial, answered) = (trial != 0, answered != 0);
+        Record { failures, outs, trial, answered, until: u32::from_be_bytes([a, b, c, d]) }
     }
 
     fn store(&self, record: Record) {
-        let [a, b, c, d] = record.until.to_be_bytes();
-        self.0.store(u64::from_be_bytes([record.failures, record.outs, 0, 0, a, b, c, d]), Relaxed);
+        let Record { failures, outs, trial, answered, until } = record;
+        let [a, b, c, d] = until.to_be_bytes();
+        self.0.store(u64::from_be_bytes([failures, outs, trial.into(), answered.into(), a, b, c, d]), Relaxed);
     }
 }
 
-/// Whether one time of a clock that wraps is before another; they are days apart at most.
-fn is_before(one: u32, other: u32) -> bool {
-    one != other && other.wrapping_sub(one) < u32::MAX / 2
+/// Whether a time lies ahead, as no more than the longest time out does: what seems to be further away has long passed,
+/// for the clock wraps.
+fn is_ahead(time: u32, now: u32) -> bool {
+    (1..=FIRST << DOUBLINGS).contains(&time.wrapping_sub(now))
 }
 
 #[cfg(test)]
@@ -97,8 +114,8 @@ mod tests {
 
     fn out(now: u32) -> Health {
         let health = Health::default();
-        assert!((1..FAILURES).all(|_| !health.failed(now)));
-        assert!(health.failed(now));
+        assert!((1..FAILURES).all(|_| !health.failed(false, now)));
+        assert!(health.failed(false, now));
         health
     }
 
@@ -106,7 +123,7 @@ mod tests {
     fn five_failures_in_a_row_put_it_out_and_a_success_between_does_not() {
         let health = Health::default();
         for _ in 0..10 {
-            assert!((1..FAILURES).all(|_| !health.failed(0)));
+            assert!((1..FAILURES).all(|_| !health.failed(false, 0)));
             health.succeeded();
         }
         assert_eq!(health.standing(0), Standing::In);
@@ -124,6 +141,17 @@ mod tests {
     }
 
     #[test]
+    fn what_was_under_way_when_it_was_put_out_does_not_put_it_out_for_longer() {
+        let health = out(0);
+        assert!((0..100).all(|_| !health.failed(false, 1)));
+        assert_eq!(health.standing(1_000), Standing::Trial);
+        health.on_trial(1_000);
+        assert!(health.failed(false, 1_001));
+        assert!(!health.failed(false, 1_002), "one request tried it");
+        assert_eq!((health.standing(3_000), health.standing(3_001)), (Standing::Out, Standing::Trial));
+    }
+
+    #[test]
     fn the_time_doubles_to_a_minute() {
         let health = out(0);
         let mut now = 0;
@@ -132,7 +160,15 @@ mod tests {
             now += expected * 1000;
             assert_eq!(health.standing(now), Standing::Trial, "{expected}");
             health.on_trial(now);
-            health.failed(now);
+            health.failed(false, now);
+        }
+    }
+
+    #[test]
+    fn long_after_its_time_it_may_be_tried() {
+        let health = out(0);
+        for days in [1, 20, 25, 40, 49] {
+            assert_eq!(health.standing(days * 86_400_000), Standing::Trial, "{days} days");
         }
     }
 

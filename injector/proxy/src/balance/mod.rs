@@ -35,11 +35,15 @@ pub fn choose<C: Candidate>(candidates: &[C], tried: &[SocketAddr], now: u32) ->
 }
 
 /// The place among `candidates` of the one that gets the next request: none of those `tried` already, and none that has
-/// failed too often lately, but for the one request now and then that tries it.
+/// failed too often lately, but for the one request now and then that tries it. Where all have, those that answer at least
+/// go on: whatever their answers are, the client shall see them.
 pub fn choose_healthy<C: Candidate>(candidates: &[C], tried: &[SocketAddr], now: u32) -> Option<usize> {
     let standing = |candidate: &C| candidate.load().health.standing(now);
     let may = |candidate: &C| !tried.contains(&candidate.address()) && standing(candidate) != Standing::Out;
-    let first = draw(candidates, may, None)?;
+    let Some(first) = draw(candidates, may, None) else {
+        let answers = |candidate: &C| !tried.contains(&candidate.address()) && candidate.load().health.answers();
+        return draw(candidates, answers, None);
+    };
     let second = draw(candidates, may, Some(first)).unwrap_or(first);
     // Whoever's time is over is tried when it is drawn, or it would never win against better ones.
     let trial = [first, second].into_iter().find(|place| standing(&candidates[*place]) == Standing::Trial);
@@ -146,16 +150,28 @@ mod tests {
             (0..3).map(|place| places.iter().filter(|chosen| **chosen == place).count()).collect::<Vec<_>>()
         };
         for _ in 0..5 {
-            servers[0].1.health.failed(1);
+            servers[0].1.health.failed(false, 1);
         }
         assert_eq!(chosen(2)[0], 0);
         assert_eq!(chosen(1_001)[0], 1, "one tries it");
         servers[0].1.health.succeeded();
         assert!(chosen(1_002)[0] > 50);
         for server in &servers {
-            assert_eq!((0..5).filter(|_| server.1.health.failed(2_000)).count(), 1);
+            assert_eq!((0..5).filter(|_| server.1.health.failed(false, 2_000)).count(), 1);
         }
         assert_eq!(chosen(2_001), [0, 0, 0], "fail fast");
+    }
+
+    #[test]
+    fn where_all_fail_those_that_answer_go_on() {
+        let servers = servers(3);
+        for (server, answered) in servers.iter().zip([true, false, true]) {
+            while !server.1.health.failed(answered, 1) {}
+        }
+        let places: Vec<_> = (0..300).filter_map(|_| choose_healthy(&servers, &[], 2)).collect();
+        assert_eq!(places.len(), 300);
+        assert!(places.contains(&0) && places.contains(&2) && !places.contains(&1));
+        assert_eq!(choose_healthy(&servers, &[servers[0].0, servers[2].0], 2), None);
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::api::endpoints::Target;
-use crate::balance::{self, Candidate, Load, Open};
+use crate::balance::{self, Candidate, Load, Open, Standing};
 use crate::tls::SpiffeId;
 
 /// What a destination is.
@@ -138,17 +138,19 @@ impl Group {
 
     /// The endpoint for the next connection, none of those `tried` already; none if there is none.
     pub fn choose(&self, tried: &[SocketAddr]) -> Option<&Endpoint> {
-        self.choose_by(tried, balance::choose)
+        self.choose_by(tried, |_| true, balance::choose)
     }
 
     /// The endpoint for the next request, none of those `tried` already or left alone for a while; none if there is none.
     pub fn choose_healthy(&self, tried: &[SocketAddr]) -> Option<&Endpoint> {
-        self.choose_by(tried, balance::choose_healthy)
+        let is_in = |endpoint: &Endpoint| endpoint.load.health.standing(balance::clock()) == Standing::In;
+        self.choose_by(tried, is_in, balance::choose_healthy)
     }
 
     fn choose_by(
         &self,
         tried: &[SocketAddr],
+        may_stay: impl Fn(&Endpoint) -> bool,
         lot: impl Fn(&[Endpoint], &[SocketAddr], u32) -> Option<usize>,
     ) -> Option<&Endpoint> {
         let candidates = &self.endpoints[..self.candidates];
@@ -157,7 +159,8 @@ impl Group {
         // As kube-proxy does it: every new connection begins the time anew.
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let last = kept.filter(|(address, at)| at.elapsed() < affinity && !tried.contains(address));
-        let same = last.and_then(|(address, _)| candidates.iter().find(|endpoint| endpoint.address == address));
+        let is_last = |endpoint: &&Endpoint| last.is_some_and(|(address, _)| endpoint.address == address);
+        let same = candidates.iter().find(is_last).filter(|endpoint| may_stay(endpoint));
         let chosen = same.or_else(by_lot)?;
         *kept = Some((chosen.address, Instant::now()));
         Some(chosen)
@@ -274,6 +277,17 @@ mod tests {
         let without =
             Group::new(None, Protocol::Undeclared, without, Some(Duration::from_mins(1)), false, Some(&newer));
         assert!(chosen(&without).len() == 1 && chosen(&without) != [second], "it is gone");
+    }
+
+    #[test]
+    fn affinity_ends_for_requests_where_the_endpoint_is_put_out() {
+        let endpoints: Vec<_> = (1..20).map(|port| endpoint(port, Readiness::Ready, false)).collect();
+        let group =
+            Group::new(None, Protocol::Undeclared, endpoints.clone(), Some(Duration::from_mins(1)), false, None);
+        let first = group.choose_healthy(&[]).unwrap().clone();
+        assert_eq!(group.choose_healthy(&[]).unwrap().address, first.address);
+        while !first.load.health.failed(false, balance::clock()) {}
+        assert_ne!(group.choose_healthy(&[]).unwrap().address, first.address);
     }
 
     #[test]

@@ -16,13 +16,13 @@ use super::exchange::{Client, Exchange, Outcome, Response, Server};
 use super::kept::{Keeping, Kept};
 use super::mux::Lost;
 use super::reason::Reason;
-use super::route::{Reached, Route, Unreached, unhealthy, version};
+use super::route::{Reached, Route, Unreached, unhealthy};
 use super::side::Gone;
 use super::streamed::Speech;
 use crate::balance::{Load, clock};
 use crate::log::Seldom;
 use crate::metrics::Labelled as _;
-use crate::metrics::requests::{Class, Row, Whom};
+use crate::metrics::requests::{Class, Row};
 use crate::outbound::MOST_TRIES;
 use crate::worker::Worker;
 
@@ -104,7 +104,12 @@ pub async fn answer<C: Caller>(client: &mut C, request: &C::Request, route: &Rou
             Ok(Err(unreached)) => {
                 return give_up(client, request, route, worker, failed.unwrap_or(unreached), row.as_deref());
             }
-            Err(_) => return Next::Reset,
+            Err(_) => {
+                if let Some(row) = row {
+                    row.ended.of(Class::Abandoned).add(1);
+                }
+                return Next::Reset;
+            }
         };
         let place = Arc::clone(&reached.place);
         let row: &Row = row.get_or_insert_with(|| {
@@ -156,14 +161,13 @@ fn give_up<C: Caller>(
     row: Option<&Row>,
 ) -> Next {
     let Unreached { reason, endpoint } = unreached;
-    let unknown;
+    let nowhere;
     let row = if let Some(row) = row {
         row
     } else {
-        let whom = Whom { port: route.destination().port().to_string(), ..Whom::default() };
-        unknown = worker.metrics.requests.row(route.direction(), version(C::SPEECH), whom);
-        unknown.begun.add(1);
-        &*unknown
+        nowhere = route.nowhere(worker, C::SPEECH);
+        nowhere.begun.add(1);
+        &*nowhere
     };
     row.errors.of(reason).add(1);
     row.ended.of(Class::of(reason.status())).add(1);
@@ -208,7 +212,7 @@ pub async fn carry<C: Caller, S: Server<C::Response>>(
         let polled = exchange.poll(cx);
         if let Some(response) = exchange.response().filter(|response| !answered && !response.is_interim()) {
             answered = true;
-            note(endpoint, response.status(), began.elapsed());
+            note(endpoint, response.is_failure(), began.elapsed());
         }
         polled
     })
@@ -221,18 +225,18 @@ pub async fn carry<C: Caller, S: Server<C::Response>>(
         row.ended.of(Class::of(response.status())).add(1);
     } else if let (Verdict::Failed { .. }, Some((load, at))) = (&verdict, endpoint) {
         load.failed(clock());
-        unhealthy(load, at);
+        unhealthy(load, at, false);
     }
     buffer::give_back(&mut head);
     verdict
 }
 
 /// Takes note of how an endpoint does. Its answers that nobody is there to serve count as failures of its own.
-fn note(endpoint: Option<(&Load, &Row)>, status: u16, latency: Duration) {
+fn note(endpoint: Option<(&Load, &Row)>, failure: bool, latency: Duration) {
     let Some((load, row)) = endpoint else { return };
     load.answered(latency, clock());
-    if matches!(status, 502..=504) {
-        unhealthy(load, row);
+    if failure {
+        unhealthy(load, row, true);
     } else {
         load.health.succeeded();
     }

@@ -1,9 +1,10 @@
 //! What the first bytes of a connection are.
 //!
 //! What is not recognised passes as plain bytes, unchecked. So HTTP/1 is recognised here by what the most lenient
-//! servers take for a request line with a version, and not by what the RFC calls one: the strict parser refuses it
-//! afterwards. Python's http.server, for one, splits the line at everything that Unicode calls white space, a lone CR
-//! included.
+//! servers take for a request line, and not by what the RFC calls one: the strict parser refuses it afterwards. Python's
+//! http.server, for one, splits the line at everything that Unicode calls white space, a lone CR included. Node and
+//! whoever else parses with llhttp reads a line without a version, or with that of RTSP or ICE, as that of a request, and
+//! the fields that follow it. RTSP has to be declared to be carried.
 
 /// What a connection carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub enum Guess {
     Http1,
     /// HTTP/2 with prior knowledge.
     Http2,
-    /// Something else, HTTP/0.9 included: it has no fields.
+    /// Something else.
     Opaque,
     /// It cannot be said yet.
     More,
@@ -22,8 +23,8 @@ pub enum Guess {
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Bytes of a line that may go by before it is decided: twice the 8,000 that RFC 9112, section 3, asks everybody for. A
-/// longer line is called HTTP/1 if what would be its target could be one: it may still become a request, and a request
-/// must not pass unchecked. The strict parser refuses it, and tells why. A long line that begins otherwise is text.
+/// longer line is called HTTP/1 if it may still become a request, which must not pass unchecked: as long as it has no more
+/// than two words, and if its second one could be a target. A long line that begins otherwise is text.
 pub const MOST_LINE: usize = 16 * 1024;
 
 const VERSION: &[u8; 5] = b"HTTP/";
@@ -38,7 +39,7 @@ pub fn guess(bytes: &[u8]) -> Guess {
         let line = bytes.get(..MOST_LINE).unwrap_or(bytes);
         match request_line(line) {
             Guess::More if line.len() < MOST_LINE => Guess::More,
-            Guess::More if has_target(line) => Guess::Http1,
+            Guess::More if may_become_request(line) => Guess::Http1,
             Guess::More => Guess::Opaque,
             decided => decided,
         }
@@ -66,8 +67,8 @@ fn rest_of_line(line: &[u8], mut at: usize) -> Guess {
         at += 1;
         let rest = line.get(at..).unwrap_or_default();
         match byte {
-            b'\n' => return Guess::Opaque,
-            b'\r' if rest.starts_with(b"\n") => return Guess::Opaque,
+            b'\n' => return without_version(line.get(..at).unwrap_or_default()),
+            b'\r' if rest.starts_with(b"\n") => return without_version(line.get(..at).unwrap_or_default()),
             b'\r' => {}
             _ if is_space(byte) => {}
             _ => continue,
@@ -81,13 +82,45 @@ fn rest_of_line(line: &[u8], mut at: usize) -> Guess {
     Guess::More
 }
 
-/// Whether the second word is a path, `*` or a URL, as a target is (RFC 9112, section 3.2); or there is no word at all,
-/// for some servers skip empty lines.
-fn has_target(line: &[u8]) -> bool {
-    let mut words = line.split(|byte| !byte.is_ascii_graphic()).filter(|word| !word.is_empty());
-    let (Some(_method), target) = (words.next(), words.next().unwrap_or_default()) else { return true };
-    matches!(target.first(), Some(b'/' | b'*'))
-        || target.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"http"))
+/// What a whole line without HTTP's version is. CONNECT with an object is what clients of NATS say.
+fn without_version(line: &[u8]) -> Guess {
+    let mut words = words(line);
+    let (method, target, version) = (words.next().unwrap_or_default(), words.next(), words.next());
+    let capitals = method.iter().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'));
+    let request = match (target, version) {
+        (None, _) => false,
+        (Some(target), None) => {
+            method == b"GET" || (method == b"CONNECT" && !target.starts_with(b"{")) || (capitals && is_target(target))
+        }
+        (Some(_), Some(version)) => capitals && (version.starts_with(b"RTSP/") || version.starts_with(b"ICE/")),
+    };
+    if request { Guess::Http1 } else { Guess::Opaque }
+}
+
+/// Whether a line that is too long to wait for its end may still become that of a request.
+fn may_become_request(line: &[u8]) -> bool {
+    let mut words = words(line);
+    let (Some(_method), target) = (words.next(), words.next()) else { return true };
+    let Some(target) = target else {
+        return line.last().is_some_and(|byte| !byte.is_ascii_graphic()); // one word says nothing, and white space goes on
+    };
+    words.next().is_none() || is_target(target)
+}
+
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| !byte.is_ascii_graphic()).filter(|word| !word.is_empty())
+}
+
+/// Whether it is a path, `*` or a URL, as a target is (RFC 9112, section 3.2).
+fn is_target(word: &[u8]) -> bool {
+    let url = |word: &[u8]| word.windows(3).any(|three| three == b"://");
+    matches!(word.first(), Some(b'/' | b'*')) || url(word)
+}
+
+/// Whether these bytes, the first that a server says, are HTTP/2's: SETTINGS (RFC 9113, section 3.4), and no
+/// more of them than one byte of length has room for: 42, where the standards know ten.
+pub fn is_settings(bytes: &[u8]) -> bool {
+    matches!(bytes, [0, 0, length, 4, 0, 0, 0, 0, 0, ..] if length % 6 == 0)
 }
 
 /// White space inside of a line, to whoever reads most as such: ASCII's and, in ISO-8859-1, Unicode's.
@@ -121,13 +154,24 @@ mod tests {
         (b"GET /\rHTTP/1.1\r\n", Guess::Http1),
         (b"{}[]() / HTTP/9.9\r\n", Guess::Http1),
         (b"GET HTTP/1.1\r\n", Guess::Http1),
-        (b"GET /\r\n", Guess::Opaque),
-        (b"GET /\n", Guess::Opaque),
+        (b"GET /\r\n", Guess::Http1),
+        (b"GET /\n", Guess::Http1),
+        (b"GET admin\r\n", Guess::Http1),
+        (b"POST /admin\r\n", Guess::Http1),
+        (b"POST http://a/admin\r\n", Guess::Http1),
+        (b"CONNECT a:80\r\n", Guess::Http1),
+        (b"CONNECT a\r\n", Guess::Http1),
+        (b"GET /admin RTSP/1.0\r\n", Guess::Http1),
+        (b"SOURCE /admin ICE/1.1\r\n", Guess::Http1),
+        (b"DESCRIBE rtsp://a/b RTSP/1.0\r\n", Guess::Http1),
+        (b"GET /HTTP/1.1\r\n", Guess::Http1),
+        (b"GET / \r\nHTTP/1.1", Guess::Http1),
         (b"GET / HTTQ/1.1\r\n", Guess::Opaque),
-        (b"GET /HTTP/1.1\r\n", Guess::Opaque),
-        (b"GET / \r\nHTTP/1.1", Guess::Opaque),
+        (b"GET\r\n", Guess::Opaque),
+        (b"get key\r\n", Guess::Opaque),
+        (b"SET key value\r\n", Guess::Opaque),
+        (b"CONNECT {\"verbose\":false}\r\n", Guess::Opaque),
         (b"HTTP/1.1 200 OK\r\n", Guess::Opaque),
-        (b"DESCRIBE rtsp://a/b RTSP/1.0\r\n", Guess::Opaque),
         (b"INVITE sip:a@b SIP/2.0\r\n", Guess::Opaque),
         (b"\x16", Guess::Opaque),
         (b"\x16\x03\x01", Guess::Opaque),
@@ -160,6 +204,7 @@ mod tests {
             (b"GET HTTP://", Guess::Http1),
             (b"OPTIONS *", Guess::Http1),
             (b"\r\n", Guess::Http1),
+            (b"GET admin?", Guess::Http1),
             (b"GET", Guess::Opaque),
             (b"the quick brown fox ", Guess::Opaque),
         ] {
@@ -171,6 +216,28 @@ mod tests {
             assert_eq!(guess(&bytes), expected, "{}", begin.escape_ascii());
             bytes.extend(b"\r\n");
             assert_eq!(guess(&bytes), expected);
+        }
+    }
+
+    #[test]
+    fn white_space_without_end_is_refused() {
+        let mut bytes = b"GET".to_vec();
+        bytes.resize(MOST_LINE, b' ');
+        assert_eq!(guess(&bytes), Guess::Http1);
+    }
+
+    #[test]
+    fn a_server_of_http2_is_known_by_its_settings() {
+        for (bytes, expected) in [
+            (&b"\0\0\0\x04\0\0\0\0\0"[..], true),
+            (b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64\0\0", true),
+            (b"\0\0\x05\x04\0\0\0\0\0", false),
+            (b"\0\0\0\x04\x01\0\0\0\0", false),
+            (b"\0\0\0\x04\0\0\0\0", false),
+            (b"220 there\r\n", false),
+            (b"", false),
+        ] {
+            assert_eq!(is_settings(bytes), expected, "{}", bytes.escape_ascii());
         }
     }
 

@@ -4,6 +4,10 @@ use std::task::{Context, Poll, ready};
 
 use super::side::{Broken, Flow, Gone, Side};
 
+/// Interim responses to one request. They are passed on whatever the client has room for, 64 KiB each at most: 2 MiB. A
+/// server that says "processing" every 10 s may take five minutes.
+const MOST_INTERIM: u32 = 32;
+
 /// The side that a request comes from.
 pub trait Client: Side {
     /// What a response's head says of what follows.
@@ -40,6 +44,10 @@ pub trait Response {
     fn is_interim(&self) -> bool;
     /// What follows is another protocol.
     fn is_tunnel(&self) -> bool;
+    /// Nobody was there to serve the request, and whoever says so may be the proxy before the application.
+    fn is_failure(&self) -> bool {
+        matches!(self.status(), 502..=504)
+    }
     /// Nothing follows its head.
     fn is_bodiless(&self) -> bool;
 }
@@ -84,6 +92,8 @@ pub struct Exchange<'e, C: Client, S> {
     head: &'e mut Vec<u8>,
     /// The last head that came.
     response: Option<C::Response>,
+    /// Interim ones among those that came.
+    interim: u32,
 }
 
 impl<'e, C, S> Exchange<'e, C, S>
@@ -95,7 +105,7 @@ where
     pub fn new(client: &'e mut C, server: &'e mut S, bodiless: bool, head: &'e mut Vec<u8>) -> Self {
         let forth = if bodiless { Flow::over() } else { Flow::default() };
         let (back, stage) = (Flow::default(), Stage::Waiting);
-        Self { client, server, forth, back, stage, deaf: None, head, response: None }
+        Self { client, server, forth, back, stage, deaf: None, head, response: None, interim: 0 }
     }
 
     /// The head that the client got last.
@@ -110,12 +120,24 @@ where
 
     /// Carries what can be carried now.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        match self.poll_both(cx) {
+            // A client that is gone is noticed whatever is waited for: nobody else might ever say a word.
+            Poll::Pending => self.client.poll_gone(cx).map(Outcome::Client),
+            ready @ Poll::Ready(_) => ready,
+        }
+    }
+
+    fn poll_both(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         if let Poll::Ready(gone) = self.poll_request(cx) {
             return Poll::Ready(Outcome::Client(gone));
         }
         while self.stage == Stage::Waiting {
             match self.server.poll_answer(cx, self.head) {
                 Poll::Ready(Ok(Some(response))) => {
+                    self.interim += u32::from(response.is_interim());
+                    if self.interim > MOST_INTERIM {
+                        return Poll::Ready(Outcome::Server(Gone::Malformed));
+                    }
                     if let Err(gone) = self.answer(response) {
                         return Poll::Ready(Outcome::Client(gone));
                     }
@@ -132,7 +154,6 @@ where
                     // An interim response, perhaps: whoever waits for it sends nothing before.
                     return match self.client.poll_flush(cx) {
                         Poll::Ready(Err(gone)) => Poll::Ready(Outcome::Client(gone)),
-                        _ if self.forth.is_done() => self.client.poll_gone(cx).map(Outcome::Client),
                         _ => Poll::Pending,
                     };
                 }

@@ -1,7 +1,9 @@
 //! The beginning of a connection of which nobody has said what it carries.
 //!
-//! Whoever speaks HTTP speaks first. So the client's first bytes decide, and who says nothing at once is let through to
-//! the server: if that speaks first, it is no HTTP from then on; if the client does after all, its bytes decide.
+//! Clients of HTTP speak first. So the client's first bytes decide, and who says nothing at once is let through to the
+//! server: if that speaks first, it is no HTTP from then on; if the client does after all, its bytes decide. But servers
+//! of HTTP/2 may speak before their clients, too (RFC 9113, section 3.4); what they say is the same to everybody, so it is
+//! forgotten, and the client is waited for.
 
 use std::collections::HashSet;
 use std::future::poll_fn;
@@ -17,7 +19,7 @@ use tokio::time::timeout;
 use tokio_util::io::poll_read_buf;
 
 use super::buffer;
-use super::detect::{Guess, MOST_LINE, guess};
+use super::detect::{Guess, MOST_LINE, guess, is_settings};
 
 /// How long a client may be silent before its server is dialled. One that speaks first sends its bytes with the last
 /// packet of the connection's handshake, or a scheduler's turn after it.
@@ -99,6 +101,8 @@ pub enum Speaker {
     Client(Vec<u8>),
     /// The server.
     Server(Vec<u8>),
+    /// The server, which speaks HTTP/2.
+    Http2Server,
 }
 
 /// Waits until the client or the server speaks. The client is heard first.
@@ -113,6 +117,10 @@ pub async fn who_speaks(
             return Poll::Ready(read.map(|_| Speaker::Client(bytes)));
         }
         if let Poll::Ready(read) = poll_read_buf(Pin::new(&mut *server), cx, &mut bytes) {
+            if is_settings(&bytes) {
+                buffer::give_back(&mut bytes);
+                return Poll::Ready(read.map(|_| Speaker::Http2Server));
+            }
             return Poll::Ready(read.map(|_| Speaker::Server(bytes)));
         }
         buffer::give_back(&mut bytes);
@@ -209,6 +217,18 @@ mod tests {
         far_client.write_all(b"GET").await.unwrap();
         let speaker = who_speaks(&mut client, &mut server).await.unwrap();
         assert_eq!(speaker, Speaker::Client(b"GET".to_vec()));
+        learned.note(at, &speaker);
+        assert_eq!(learned.patience(at), PATIENCE);
+    }
+
+    #[tokio::test]
+    async fn a_server_of_http2_is_told_from_others_and_not_learned() {
+        let (_far_client, mut client) = duplex(100);
+        let (mut far_server, mut server) = duplex(100);
+        let (learned, at) = (Learned::default(), "10.0.0.1:80".parse().unwrap());
+        far_server.write_all(b"\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        let speaker = who_speaks(&mut client, &mut server).await.unwrap();
+        assert_eq!(speaker, Speaker::Http2Server);
         learned.note(at, &speaker);
         assert_eq!(learned.patience(at), PATIENCE);
     }

@@ -12,9 +12,9 @@ use super::mux::{Ended, Heads, Link, Profile, Role, Stream, drive};
 use super::places::Place;
 use super::streamed::Speech;
 use crate::copy::Leg;
-use crate::dial::{self, Failure};
+use crate::dial::{self, DIAL_TIMEOUT, Failure};
 use crate::metrics::{Direction, Traffic};
-use crate::outbound::{TRY_TIMEOUT, tunnel};
+use crate::outbound::tunnel;
 use crate::preface::Protocol;
 use crate::tls::Configs;
 use crate::worker::Worker;
@@ -126,7 +126,8 @@ async fn open(
             _ => dial::dial(endpoint, &worker.dials).await.map(|(tcp, dial)| (Reached::Plain(tcp), dial)),
         }
     };
-    let reached = timeout(TRY_TIMEOUT, reaching).await.unwrap_or(Err(Failure::Timeout));
+    // Whoever waits for it waits as long as there is time to try it; it may be the only one that there is.
+    let reached = timeout(DIAL_TIMEOUT, reaching).await.unwrap_or(Err(Failure::Timeout));
     let (mut reached, _dial) = match reached {
         Ok(reached) => reached,
         Err(failure) => {
@@ -136,7 +137,12 @@ async fn open(
             return;
         }
     };
-    let profile = if place.peer.is_some() { Profile::MESH } else { Profile::APPLICATION };
+    let profile = if place.peer.is_some() {
+        Profile::MESH
+    } else {
+        place.count_plaintext(&worker);
+        Profile::APPLICATION
+    };
     let link = Link::new(Role::Client, heads(place.key.speech), profile);
     place.links.opened(Some((&link, configs)));
     let _ = sender.send(Some(Ok(link.clone())));

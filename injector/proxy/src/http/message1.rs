@@ -14,6 +14,7 @@ use super::http1::{HeadFault, Http1, Reading, Writing};
 use super::kept::Kept;
 use super::mux::Head;
 use super::places::Waiting;
+use super::presence::Presence;
 use super::reason::{self, Reason};
 use super::route::{Reached, Way};
 use super::side::{Gone, side_of};
@@ -52,8 +53,11 @@ impl Ask {
     pub fn parse(bytes: &[u8], inbound: bool, client: Option<&str>) -> Result<Option<(Self, usize)>, Refusal> {
         FIELDS.with_borrow_mut(|fields| {
             let Some(request) = head::request(bytes, fields)? else { return Ok(None) };
-            let how =
-                Rewrite { strip_mesh: inbound, client, keep_upgrade: true, framing: Framing::Keep, connection: None };
+            // One with a body would have two ends: its own, and the other protocol's. It may be ignored (RFC 9110, section
+            // 7.8).
+            let upgrade = request.upgrade && request.body.is_empty();
+            let keep_upgrade = request.body.is_empty();
+            let how = Rewrite { strip_mesh: inbound, client, keep_upgrade, framing: Framing::Keep, connection: None };
             let mut head = buffer::lend();
             rewrite::request(bytes, &request, fields, &how, &mut head);
             let ask = Self {
@@ -66,7 +70,7 @@ impl Ask {
                 },
                 current: request.version == Version::V11,
                 keep_alive: request.keep_alive,
-                upgrade: request.upgrade,
+                upgrade,
                 idempotent: request.method.is_idempotent(),
             };
             Ok(Some((ask, request.length)))
@@ -209,6 +213,10 @@ pub struct WireClient<S> {
     pub last: bool,
     /// Where its first request has begun to go.
     pub begun: Option<Begun>,
+    /// Whether it is there.
+    pub presence: Presence,
+    /// What it says is no HTTP any more.
+    pub tunnelled: bool,
 }
 
 impl<S: End> WireClient<S> {
@@ -221,6 +229,7 @@ impl<S: End> WireClient<S> {
     ) -> Poll<Result<Option<Ask>, HeadFault<Refusal>>> {
         let ask = ready!(self.http.poll_head(cx, |bytes| Ask::parse(bytes, inbound, client)))?;
         if let Some(ask) = &ask {
+            self.presence = Presence::default();
             self.current = ask.current;
             self.http.reading = match ask.body {
                 Body::None | Body::Length(0) => Reading::Nothing,
@@ -326,14 +335,8 @@ async fn attempt<C: Caller<Request = Ask> + Client<Response = Answer>>(
 impl<S: End> Client for WireClient<S> {
     type Response = Answer;
 
-    /// One that has only said all still listens, perhaps.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
-        while self.http.wire.waiting().len() < buffer::ROOM && !self.http.wire.has_ended() {
-            if let Err(error) = ready!(self.http.wire.poll_more(cx)) {
-                return Poll::Ready(error.into());
-            }
-        }
-        Poll::Pending
+        self.presence.poll_gone(cx, &mut self.http.wire, self.tunnelled)
     }
 
     fn answer(&mut self, head: &mut Vec<u8>, response: &Answer) -> Result<(), Gone> {
@@ -357,6 +360,7 @@ impl<S: End> Client for WireClient<S> {
 
     fn tunnel(&mut self) {
         (self.http.reading, self.http.writing, self.last) = (Reading::UntilEnd, Writing::UntilEnd, true);
+        self.tunnelled = true;
     }
 }
 

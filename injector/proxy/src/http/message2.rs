@@ -51,8 +51,13 @@ impl Request for Ask {
 #[derive(Clone, Copy, Debug)]
 pub struct Answer {
     status: u16,
+    /// The status of gRPC in a response that is nothing but trailers.
+    grpc_status: Option<u8>,
     bodiless: bool,
 }
+
+/// What a call of gRPC comes to where HTTP says 503 (its `statuscodes.md`).
+const UNAVAILABLE: u8 = 14;
 
 impl Response for Answer {
     fn status(&self) -> u16 {
@@ -61,6 +66,10 @@ impl Response for Answer {
 
     fn is_interim(&self) -> bool {
         self.status < 200
+    }
+
+    fn is_failure(&self) -> bool {
+        matches!(self.status, 502..=504) || self.grpc_status == Some(UNAVAILABLE)
     }
 
     /// What follows CONNECT's 2xx is DATA as anything else.
@@ -188,7 +197,8 @@ impl Server<Answer> for StreamServer {
         })))?;
         let facts = read.ok_or(Gone::Malformed)?;
         self.grpc_status = facts.grpc_status;
-        Poll::Ready(Ok(Some(Answer { status: facts.status, bodiless: self.streamed.stream.has_ended() })))
+        let bodiless = self.streamed.stream.has_ended();
+        Poll::Ready(Ok(Some(Answer { status: facts.status, grpc_status: facts.grpc_status, bodiless })))
     }
 
     fn expect(&mut self, _: &Answer) {}

@@ -14,6 +14,7 @@ mod message1;
 mod message2;
 pub mod mux;
 mod places;
+mod presence;
 pub mod reason;
 mod route;
 mod serve1;

@@ -14,6 +14,7 @@ use super::wire::Wire;
 use crate::dial::Dial;
 use crate::discovery::Peer;
 use crate::metrics::requests::Row;
+use crate::metrics::{Direction, Plaintext};
 use crate::worker::Worker;
 
 /// How long a connection of HTTP/1 waits for its next request. The server may close it at any time, and a request that
@@ -65,6 +66,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// One without any connection yet.
+    pub fn new(key: Key, peer: Option<Peer>, row: Arc<Row>) -> Self {
+        Self { key, peer, row, links: Links::default(), waiting: Mutex::default() }
+    }
+
     /// A connection that waits, if there is one that the server has not closed.
     pub fn take(&self) -> Option<Waiting> {
         loop {
@@ -88,6 +94,13 @@ impl Place {
     pub fn ready_link(&self, worker: &Worker) -> Option<Link> {
         let configs = self.peer.is_some().then(|| worker.mesh.credentials.current());
         self.links.find(configs.as_ref())
+    }
+
+    /// Counts a connection to it that carries plain bytes, if they leave the pod.
+    pub fn count_plaintext(&self, worker: &Worker) {
+        if self.key.destination != self.key.endpoint || !worker.pod_ips.contains(&self.key.endpoint.ip()) {
+            worker.metrics.of(Direction::Outbound).plaintext.of(Plaintext::UnmeshedEndpoint).add(1);
+        }
     }
 
     /// Connections that wait.
@@ -129,13 +142,7 @@ impl Places {
             *used = now;
             return Arc::clone(place);
         }
-        let place = Arc::new(Place {
-            key,
-            peer: peer.cloned(),
-            row: row(),
-            links: Links::default(),
-            waiting: Mutex::default(),
-        });
+        let place = Arc::new(Place::new(key, peer.cloned(), row()));
         if let Some((former, _)) = places.insert(key, (Arc::clone(&place), now)) {
             former.links.leave();
         }

@@ -28,6 +28,8 @@ pub enum Reason {
     BadResponse,
     /// As much is under way as may be.
     Overloaded,
+    /// The endpoint's policy does not let this client in.
+    Denied,
 }
 
 impl Reason {
@@ -35,6 +37,7 @@ impl Reason {
     pub fn status(self) -> u16 {
         match self {
             Self::BadRequest => 400,
+            Self::Denied => 403,
             Self::UnknownDestination | Self::NoEndpoint | Self::Ejected | Self::Unreachable | Self::Overloaded => 503,
             Self::Handshake | Self::Closed | Self::BadResponse => 502,
             Self::Timeout => 504,
@@ -45,6 +48,7 @@ impl Reason {
     pub fn grpc_status(self) -> u8 {
         match self {
             Self::BadRequest | Self::BadResponse => 13, // INTERNAL
+            Self::Denied => 7,                          // PERMISSION_DENIED
             Self::Overloaded => 8,                      // RESOURCE_EXHAUSTED
             _ => 14,                                    // UNAVAILABLE: may be tried again
         }
@@ -63,6 +67,7 @@ impl Reason {
             Self::Closed => "the endpoint closed the connection before it answered",
             Self::BadResponse => "the endpoint's answer is malformed",
             Self::Overloaded => "as much is under way to this destination as may be",
+            Self::Denied => "the destination's policy does not let this client in",
         }
     }
 }
@@ -91,6 +96,7 @@ impl Labelled for Reason {
         Self::Closed,
         Self::BadResponse,
         Self::Overloaded,
+        Self::Denied,
     ];
 
     fn index(self) -> usize {
@@ -109,6 +115,7 @@ impl Labelled for Reason {
             Self::Closed => "closed",
             Self::BadResponse => "bad_response",
             Self::Overloaded => "overloaded",
+            Self::Denied => "denied",
         }
     }
 }
@@ -128,6 +135,7 @@ pub fn head(status: u16, reason: Reason, length: usize, close: bool, out: &mut V
 fn phrase(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
+        403 => "Forbidden",
         414 => "URI Too Long",
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",

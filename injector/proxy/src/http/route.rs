@@ -16,8 +16,8 @@ use crate::api::endpoints::Target;
 use crate::balance::{Load, Open, clock};
 use crate::dial::{self, DIAL_TIMEOUT, Failure};
 use crate::discovery::{Decision, Endpoint, Group, Known};
+use crate::metrics::Direction;
 use crate::metrics::requests::{Row, Version, Whom};
-use crate::metrics::{Direction, Plaintext};
 use crate::outbound::{MOST_TRIES, time_to_try};
 use crate::tls::SpiffeId;
 use crate::worker::Worker;
@@ -38,6 +38,12 @@ pub enum Route {
         client: Option<SpiffeId>,
         /// Where requests are counted.
         row: Arc<Row>,
+        /// Multiplexed connections to the application, which no two clients share: what one of them gives up, floods or
+        /// never reads is told to the application, and what it does about it must not hit another. HTTP/1's carry one
+        /// request at a time and are shared.
+        own: Option<Arc<Place>>,
+        /// The client is known, and is not let in: each request is answered so.
+        denied: bool,
     },
 }
 
@@ -87,7 +93,25 @@ impl Route {
             ..Whom::default()
         };
         let row = worker.metrics.requests.row(Direction::Inbound, version(speech), whom);
-        Self::In { to, client, row }
+        let key = Key { destination: to, endpoint: to, speech };
+        let own = (speech == Speech::Http2).then(|| Arc::new(Place::new(key, None, Arc::clone(&row))));
+        Self::In { to, client, row, own, denied: false }
+    }
+
+    /// The client is gone: connections that were its own end with what is under way.
+    pub fn leave(&self) {
+        if let Self::In { own: Some(own), .. } = self {
+            own.links.leave();
+        }
+    }
+
+    /// The same for a client that is not let in.
+    #[must_use]
+    pub fn denied(mut self) -> Self {
+        if let Self::In { denied, .. } = &mut self {
+            *denied = true;
+        }
+        self
     }
 
     /// Where a request is counted that has reached this place.
@@ -95,6 +119,20 @@ impl Route {
         match self {
             Self::Out { .. } => Arc::clone(&place.row),
             Self::In { row, .. } => Arc::clone(row),
+        }
+    }
+
+    /// Where a request is counted that has reached nobody.
+    pub fn nowhere(&self, worker: &Worker, speech: Speech) -> Arc<Row> {
+        match self {
+            Self::In { row, .. } => Arc::clone(row),
+            Self::Out { destination } => {
+                if let Some(Known::Group(group)) = worker.mesh.directory.look(*destination) {
+                    return outbound_row(&group, *destination, None, worker, speech);
+                }
+                let whom = Whom { port: destination.port().to_string(), ..Whom::default() };
+                worker.metrics.requests.row(Direction::Outbound, version(speech), whom)
+            }
         }
     }
 
@@ -122,7 +160,14 @@ impl Route {
         tried: &mut Vec<SocketAddr>,
     ) -> Result<Reached, Unreached> {
         match self {
-            Self::In { to, row, .. } => reach_application(*to, row, worker, speech).await,
+            Self::In { denied: true, .. } => Err(Unreached { reason: Reason::Denied, endpoint: None }),
+            Self::In { own: Some(own), .. } => reach_application(Arc::clone(own), worker, speech).await,
+            Self::In { to, row, .. } => {
+                let key = Key { destination: *to, endpoint: *to, speech };
+                // Whose request it is, the route's own row says.
+                let place = worker.http.places.get(key, None, || Arc::clone(row));
+                reach_application(place, worker, speech).await
+            }
             Self::Out { destination } => {
                 let directory = &worker.mesh.directory;
                 let decision = if let Some(known) = directory.look(*destination) {
@@ -145,20 +190,12 @@ impl Route {
     }
 }
 
-/// Connections to the application are shared by all its clients; whose request it is, the route's own row says.
-async fn reach_application(
-    to: SocketAddr,
-    row: &Arc<Row>,
-    worker: &Arc<Worker>,
-    speech: Speech,
-) -> Result<Reached, Unreached> {
-    let key = Key { destination: to, endpoint: to, speech };
-    let place = worker.http.places.get(key, None, || Arc::clone(row));
+async fn reach_application(place: Arc<Place>, worker: &Arc<Worker>, speech: Speech) -> Result<Reached, Unreached> {
     let way = match ready(&place, worker, speech) {
         Some(way) => Ok(way),
         None => Box::pin(connect(&place, worker, speech)).await,
     };
-    let way = way.map_err(|failure| Unreached { reason: failure.into(), endpoint: Some(to) })?;
+    let way = way.map_err(|failure| Unreached { reason: failure.into(), endpoint: Some(place.key.endpoint) })?;
     Ok(Reached { place, load: None, way, open: None })
 }
 
@@ -172,13 +209,20 @@ async fn reach_one(
 ) -> Result<Reached, Unreached> {
     let mut last = None;
     let mut until = None;
+    // Where every endpoint has failed to carry the request, but none to be reached, one of them may still: it was a
+    // connection that ended, and the next one is a new one.
+    if !tried.is_empty() && tried.len() >= group.candidates() {
+        tried.clear();
+    }
     while tried.len() < MOST_TRIES
         && let Some(endpoint) = group.choose_healthy(tried)
     {
         let (load, open) = (Arc::clone(&endpoint.load), endpoint.open());
         let key = Key { destination, endpoint: endpoint.address, speech };
-        let place =
-            worker.http.places.get(key, endpoint.peer.as_ref(), || outbound_row(group, endpoint, worker, speech));
+        let place = worker
+            .http
+            .places
+            .get(key, endpoint.peer.as_ref(), || outbound_row(group, endpoint.address, Some(endpoint), worker, speech));
         if let Some(way) = ready(&place, worker, speech) {
             return Ok(Reached { place, load: Some(load), way, open: Some(open) });
         }
@@ -190,7 +234,7 @@ async fn reach_one(
             Err(failure) => {
                 if failure != Failure::Resources {
                     load.failed(clock());
-                    unhealthy(&load, &place.row);
+                    unhealthy(&load, &place.row, false);
                 }
                 tried.push(endpoint.address);
                 last = Some((failure, endpoint.address));
@@ -204,9 +248,9 @@ async fn reach_one(
     })
 }
 
-/// Takes note of a failure that is the endpoint's own, and counts if it is put out for it.
-pub fn unhealthy(load: &Load, row: &Row) {
-    if load.health.failed(clock()) {
+/// Takes note of a failure that is the endpoint's own, an answer or none, and counts if it is put out for it.
+pub fn unhealthy(load: &Load, row: &Row, answered: bool) {
+    if load.health.failed(answered, clock()) {
         row.ejections.add(1);
     }
 }
@@ -225,9 +269,7 @@ async fn connect(place: &Arc<Place>, worker: &Arc<Worker>, speech: Speech) -> Re
         return link(place, worker).await.map(Way::Link);
     }
     let (tcp, dial) = dial::dial(place.key.endpoint, &worker.dials).await?;
-    if place.key.destination != place.key.endpoint || !worker.pod_ips.contains(&place.key.endpoint.ip()) {
-        worker.metrics.of(Direction::Outbound).plaintext.of(Plaintext::UnmeshedEndpoint).add(1);
-    }
+    place.count_plaintext(worker);
     Ok(Way::Wire { waiting: Waiting { wire: Wire::new(tcp, Vec::new()), dial }, reused: false })
 }
 
@@ -239,21 +281,29 @@ pub fn version(speech: Speech) -> Version {
     }
 }
 
-fn outbound_row(group: &Group, endpoint: &Endpoint, worker: &Worker, speech: Speech) -> Arc<Row> {
+/// The row of a destination's endpoint, or of the destination itself, that is at this address.
+fn outbound_row(
+    group: &Group,
+    at: SocketAddr,
+    endpoint: Option<&Endpoint>,
+    worker: &Worker,
+    speech: Speech,
+) -> Arc<Row> {
     let (namespace, service, port) = match &group.target {
         Some(Target::Service(service)) => (service.namespace.clone(), service.name.clone(), service.port.clone()),
         Some(Target::Pod(pod)) => (pod.namespace.clone(), String::new(), String::new()),
         None => Default::default(),
     };
-    let workload = endpoint.workload.as_ref();
+    let workload = endpoint.and_then(|endpoint| endpoint.workload.as_ref());
+    let peer = endpoint.and_then(|endpoint| endpoint.peer.as_ref());
     let whom = Whom {
         namespace,
         service,
-        port: if port.is_empty() { endpoint.address.port().to_string() } else { port },
+        port: if port.is_empty() { at.port().to_string() } else { port },
         workload_kind: workload.map(|workload| workload.kind.to_string()).unwrap_or_default(),
         workload: workload.map(|workload| workload.name.to_string()).unwrap_or_default(),
-        peer: endpoint.peer.as_ref().map(|peer| peer.identity.to_string()).unwrap_or_default(),
-        tls: endpoint.peer.is_some(),
+        peer: peer.map(|peer| peer.identity.to_string()).unwrap_or_default(),
+        tls: peer.is_some(),
     };
     worker.metrics.requests.row(Direction::Outbound, version(speech), whom)
 }

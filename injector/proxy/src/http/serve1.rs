@@ -15,6 +15,7 @@ use super::http1::{HeadFault, Http1};
 use super::links::drive_counted;
 use super::message1::{Ask, Begun, StreamClient, WireClient};
 use super::mux::{Ended, Heads, Link, Profile, Role, Stream};
+use super::presence::Presence;
 use super::reason::Reason;
 use super::route::Route;
 use super::streamed::{Speech, Streamed};
@@ -42,7 +43,8 @@ pub const GOODBYE_TIME: Duration = Duration::from_secs(1);
 /// Serves a client of which `begun` was read already, some of which the application may have got already.
 pub async fn serve<S: End>(socket: S, begun: Vec<u8>, passed: Option<Begun>, route: &Route, worker: &Arc<Worker>) {
     let http = Http1::new(Wire::new(socket, begun));
-    let mut client = WireClient { http, current: true, last: false, begun: passed };
+    let mut client =
+        WireClient { http, current: true, last: false, begun: passed, presence: Presence::default(), tunnelled: false };
     let mut stop = pin!(worker.http.stop.clone().cancelled_owned());
     let traffic = worker.metrics.of(route.direction());
     let next = loop {
@@ -135,9 +137,11 @@ async fn request<S: End>(
     loop {
         let time = if begun { HEAD_TIME } else { IDLE_TIME };
         let request = poll_fn(|cx| {
-            // An answer of our own may still be on its way.
-            if let Poll::Ready(Err(error)) = client.http.wire.poll_flush(cx) {
-                return Poll::Ready(Some(Err(HeadFault::Gone(error.into()))));
+            // An answer of our own may still be on its way. Who reads none of them gets no more.
+            match client.http.wire.poll_flush(cx) {
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(HeadFault::Gone(error.into())))),
+                Poll::Pending if client.http.wire.room() == 0 => return Poll::Pending,
+                _ => {}
             }
             let polled = client.poll_request(cx, inbound, identity);
             if polled.is_pending() && !begun {

@@ -24,7 +24,9 @@ pub async fn serve<S: End>(mut socket: S, begun: &[u8], profile: Profile, route:
         let (route, worker) = (route.clone(), Arc::clone(worker));
         tokio::spawn(async move { serve_stream(stream, &route, &worker).await });
     };
-    match drive_until_stop(&link, &mut socket, begun, serve, worker, route.direction()).await {
+    let ended = drive_until_stop(&link, &mut socket, begun, serve, worker, route.direction()).await;
+    route.leave();
+    match ended {
         Ended::InOrder | Ended::Violation(_) => {
             let _ = timeout(GOODBYE_TIME, socket.shutdown()).await;
         }

@@ -180,7 +180,11 @@ impl Flow {
                 return Poll::Pending;
             };
             let (count, last) = seen.map_err(Broken::Source)?;
-            put.map_err(Broken::Sink)?;
+            put.map_err(|gone| match gone {
+                // It is not what the head promised, which is the fault of whoever said both.
+                Gone::Malformed => Broken::Source(gone),
+                gone => Broken::Sink(gone),
+            })?;
             self.bytes += count as u64;
             self.said = last;
             carried += count;

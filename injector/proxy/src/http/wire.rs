@@ -85,6 +85,11 @@ impl<S: End> Wire<S> {
         self.output.behind()
     }
 
+    /// Bytes said since they were counted last, for whoever wants to know whether there were more.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
     /// How much may be said before the socket takes something of it.
     pub fn room(&self) -> usize {
         MOST_OUT.saturating_sub(self.output.len())

@@ -3,9 +3,11 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptrace"
 	"os"
@@ -17,10 +19,12 @@ func main() {
 	switch arguments := os.Args[1:]; {
 	case len(arguments) == 2 && arguments[0] == "serve":
 		err = serve(arguments[1])
+	case len(arguments) == 2 && arguments[0] == "tell":
+		err = tell(arguments[1])
 	case len(arguments) == 4 && arguments[0] == "ask":
 		err = ask(arguments[1], arguments[2], arguments[3])
 	default:
-		err = fmt.Errorf("expected serve PORT, or ask h1|h2 URL COUNT; got %q", arguments)
+		err = fmt.Errorf("expected serve PORT, tell PORT, or ask h1|h2 URL COUNT; got %q", arguments)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
@@ -51,6 +55,58 @@ func echo(answer http.ResponseWriter, request *http.Request) {
 		answer.Header().Set("content-length", strconv.Itoa(len(body)))
 	}
 	answer.Write(body)
+}
+
+// tell says, in the field x-read of each answer, what it has read, as teller.js does. All paths and methods are its own:
+// there is no ServeMux, which would answer some of them itself.
+func tell(port string) error {
+	quiet := log.New(io.Discard, "", 0)
+	web := &http.Server{Addr: ":" + port, Handler: http.HandlerFunc(told), ErrorLog: quiet, DisableGeneralOptionsHandler: true}
+	return web.ListenAndServe()
+}
+
+func told(answer http.ResponseWriter, request *http.Request) {
+	early := request.URL.Path == "/early"
+	fields := [][2]string{}
+	if request.Host != "" {
+		fields = append(fields, [2]string{"Host", request.Host})
+	}
+	for name, values := range request.Header {
+		for _, value := range values {
+			fields = append(fields, [2]string{name, latin1([]byte(value))})
+		}
+	}
+	read := map[string]any{"method": request.Method, "target": request.RequestURI, "fields": fields, "body": nil}
+	if !early {
+		body, err := io.ReadAll(request.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		read["body"] = latin1(body)
+	}
+	text, err := json.Marshal(read)
+	if err != nil {
+		panic(err)
+	}
+	answer.Header().Set("x-read", base64.StdEncoding.EncodeToString(text))
+	switch {
+	case early:
+		answer.WriteHeader(http.StatusRequestEntityTooLarge)
+	case request.URL.Path == "/none":
+		answer.WriteHeader(http.StatusNoContent)
+	case request.URL.Path == "/same":
+		answer.WriteHeader(http.StatusNotModified)
+	}
+	io.WriteString(answer, "ok")
+}
+
+// latin1 is the text whose characters are these bytes.
+func latin1(bytes []byte) string {
+	text := make([]rune, len(bytes))
+	for at, one := range bytes {
+		text[at] = rune(one)
+	}
+	return string(text)
 }
 
 func protocols(first, second bool) *http.Protocols {

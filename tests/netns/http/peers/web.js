@@ -10,9 +10,10 @@ async function gather(stream) {
   return Buffer.concat(chunks);
 }
 
-// Answers with what it got, and says how long the body claimed to be. To /chunked the answer's length is unknown.
+// Answers with what it got, /fields with the fields alone, and says how long the body claimed to be. To /chunked the answer's length is unknown.
 async function echo(request, answer) {
   const body = await gather(request);
+  if (request.url === "/fields") return answer.end(JSON.stringify(Object.entries(request.headers)));
   answer.setHeader("x-length", request.headers["content-length"] ?? "-1");
   if (request.url !== "/chunked") answer.setHeader("content-length", body.length);
   if (body.length > 1) answer.write(body.subarray(0, 1));

@@ -62,8 +62,14 @@ impl State {
             // Pushes we do not allow. What we opened and closed long ago may have been on its way for as long.
             return if self.is_idle(id) { Err(Code::ProtocolError) } else { Ok(Some(Code::StreamClosed)) };
         }
-        if id.is_multiple_of(2) || id <= self.highest {
-            return Err(if id.is_multiple_of(2) { Code::ProtocolError } else { Code::StreamClosed });
+        if id.is_multiple_of(2) || self.skipped.contains(&id) {
+            return Err(Code::ProtocolError); // section 5.1.1
+        }
+        if id <= self.highest {
+            return Err(Code::StreamClosed);
+        }
+        if id > self.highest + 2 {
+            self.skipped = self.highest + 1..id;
         }
         self.highest = id;
         if self.course == Course::Draining || !self.has_place() {
@@ -74,7 +80,9 @@ impl State {
             self.pay(RESET, now)?;
             return Ok(Some(Code::RefusedStream));
         }
-        self.streams.insert(id, Stream::new(i64::from(self.allowed.window), self.profile.window));
+        let mut stream = Stream::new(i64::from(self.allowed.window), self.profile.window);
+        stream.opened = Some(now);
+        self.streams.insert(id, stream);
         Ok(None)
     }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 /// What a frame costs that is answered or looked at, and no more.
 pub const CHEAP: u32 = 1;
-/// What a stream costs that is opened and given up: a request was begun at the application, perhaps.
+/// What a stream costs that is opened and given up at once, or broken: a request was begun at the application, perhaps.
 pub const RESET: u32 = 4;
 
 /// The purse.

@@ -1,7 +1,7 @@
 //! Frames that come and say something of a stream or of the connection, and carry nothing (RFC 9113, sections 6.3 to
 //! 6.9). Each has its price.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::budget::{CHEAP, RESET};
 use super::settings::DEFAULT_WINDOW;
@@ -11,7 +11,11 @@ use crate::http::h2::frame::{self, Code, FrameHead, LEAST_MAX_FRAME, MOST_31, Se
 
 /// Bytes by which a window is opened for nothing, as a byte at a time would be: less than a sixteenth of what is there
 /// at first.
-const LITTLE: u32 = DEFAULT_WINDOW / 16;
+pub const LITTLE: u32 = DEFAULT_WINDOW / 16;
+
+/// A client that gives a stream up sooner did not want it (CVE-2023-44487). Who waits has its streams at once for a limit:
+/// 256 in 5 ms, and the budget for what is cheap.
+const RAPID: Duration = Duration::from_millis(5);
 
 impl State {
     /// Takes a frame of those kinds that is whole; its price is paid.
@@ -28,7 +32,12 @@ impl State {
         let unprocessed = client && code == Code::RefusedStream;
         // What came whole can still be taken: a server may say all and then give up the rest of what we say (section 8.1).
         stream.lose(if unprocessed { Lost::Unprocessed } else { Lost::Reset(code) });
-        self.pay(RESET, now).map_err(Violation::connection)
+        let price = match stream.opened {
+            None => return Ok(()), // a server gives up no more streams than we open
+            Some(opened) if now.saturating_duration_since(opened) < RAPID => RESET,
+            Some(_) => CHEAP,
+        };
+        self.pay(price, now).map_err(Violation::connection)
     }
 
     pub(super) fn settings(&mut self, head: FrameHead, payload: &[u8], now: Instant) -> Result<(), Violation> {

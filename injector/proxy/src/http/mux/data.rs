@@ -29,10 +29,7 @@ impl State {
             Some(stream) if stream.remote_ended || stream.reset_by_peer => Some(Code::StreamClosed),
             Some(stream) if stream.lost.is_some() => None,
             Some(stream) if !stream.headed => Some(Code::ProtocolError), // section 8.1: a head comes first
-            Some(stream) => {
-                stream.receive_window -= length;
-                (stream.receive_window < 0).then_some(Code::FlowControlError)
-            }
+            Some(stream) => (!stream.receives(length)).then_some(Code::FlowControlError),
         };
         if let Some(code) = fault {
             self.fault(id, code, now)?;

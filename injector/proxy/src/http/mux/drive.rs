@@ -18,8 +18,8 @@ use crate::http::h2::frame::Code;
 /// Bytes that are read before others have their turn, as in a relay.
 const TURN: usize = 1024 * 1024;
 
-/// How often a connection is looked at: a peer that streams wait for and that has said nothing meanwhile is asked for a
-/// sign of life, and has as long again to give one.
+/// How often a connection is looked at: another proxy that streams wait for and that has said nothing meanwhile is asked
+/// for a sign of life, and has as long again to give one. Of an application only the kernel's keepalives ask that.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// A connection that we opened and that nobody has used for so long is closed. Opening it again costs half a
@@ -210,6 +210,7 @@ impl<L: Leg> Driver<'_, L> {
                 self.used = now;
                 match (heard, state.pinged) {
                     (true, _) => state.pinged = false,
+                    (false, _) if !state.profile.proxy => {}
                     (false, false) => state.ping(),
                     (false, true) => {
                         drop(state);

@@ -21,6 +21,8 @@ mod state;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod turns;
+mod windows;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};

@@ -219,14 +219,19 @@ impl State {
         if self.is_idle(id) {
             return Err(code);
         }
+        let mut price = RESET;
+        let again = self.forgotten.has(id);
         if let Some(stream) = self.streams.get_mut(&id) {
+            if stream.opened.is_none() && !again {
+                price = 0; // a server breaks no more streams than we open
+            }
             // What was said whole before can still be taken; half a message must not look like a whole one.
             let unwanted = if stream.remote_ended { 0 } else { stream.inbox.forget() };
             stream.lose(Lost::Malformed);
             self.return_window(u32::try_from(unwanted).unwrap_or(u32::MAX));
         }
         self.reset(id, code);
-        self.pay(RESET, now)
+        self.pay(price, now)
     }
 
     /// Takes the price of a frame; an error if the peer cannot pay it, or reads nothing of what it makes us say.

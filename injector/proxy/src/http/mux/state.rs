@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::mem;
+use std::ops::Range;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -23,7 +24,7 @@ use crate::http::h2::frame::{Code, id, write};
 
 /// Bytes of frames that may wait for the socket before bodies wait, too: four times what one write takes, so that the
 /// socket never waits for us.
-const MOST_OUT: usize = 256 * 1024;
+pub const MOST_OUT: usize = 256 * 1024;
 
 /// Bytes of frames that wait before no stream is opened any more: heads wait besides bodies, 768 of 1 KiB each.
 pub const MOST_SAID: usize = 4 * MOST_OUT;
@@ -35,8 +36,9 @@ pub const MOST_UNREAD: usize = 4 * MOST_SAID;
 /// our word takes to the peer and back a few others may have followed the first.
 const REMEMBERED: usize = 4;
 
-/// What a frame of a body earns the peer that we say it to: it may answer it with more of both windows.
-const EARNED: u32 = 2 * CHEAP;
+/// What a frame of a body earns the peer that we say it to: it may answer it with more of both windows, or measure with
+/// a ping how long that takes. And what a stream that we open earns a server: its word on it may come when we are done.
+pub const EARNED: u32 = 2 * CHEAP;
 
 /// What the ping says that follows the word that we leave; others mean only themselves.
 pub const LEAVING: [u8; 8] = *b"leaving!";
@@ -78,6 +80,8 @@ pub struct State {
     pub(super) next: u32,
     /// The last stream that the peer has opened.
     pub(super) highest: u32,
+    /// The last numbers that the peer has gone past without opening them.
+    pub(super) skipped: Range<u32>,
     /// Streams that we have ended before the peer did.
     pub(super) forgotten: Forgotten,
     /// The last stream of the peer's that we have said to deal with; it must not rise (section 6.8).
@@ -88,11 +92,17 @@ pub struct State {
     pub(super) out: Vec<u8>,
     /// Who sends them.
     io: Option<Waker>,
-    /// Streams whose writers wait for the connection's window or for room in `out`.
-    blocked: Vec<u32>,
+    /// Streams whose writers wait for the connection's window, for room in `out` or for their turn.
+    pub(super) blocked: Vec<u32>,
+    /// How often those were called (see `turns`).
+    pub(super) round: u64,
+    /// Bytes of bodies that each stream may send until they are called again.
+    pub(super) share: usize,
     pub(super) send_window: i64,
     pub(super) receive_window: i64,
     pub(super) unreturned: u32,
+    /// Bytes by which the streams' windows may still grow together.
+    pub(super) spare: u32,
     pub(super) phase: Phase,
     /// The nine bytes of a frame's head, while they are not whole.
     pub(super) begun: Vec<u8>,
@@ -130,19 +140,23 @@ impl State {
             role,
             heads,
             profile,
-            allowed: Allowed::default(),
+            allowed: Allowed::before_settings(&profile),
             streams: HashMap::default(),
             next: 1,
             highest: 0,
+            skipped: 0..0,
             said_last: LAST_STREAM,
             forgotten: Forgotten::new(REMEMBERED * profile.streams as usize),
             opened: Vec::new(),
             out,
             io: None,
             blocked: Vec::new(),
+            round: 0,
+            share: MOST_OUT,
             send_window: i64::from(DEFAULT_WINDOW),
             receive_window: i64::from(profile.connection_window),
             unreturned: 0,
+            spare: profile.growth(),
             phase: if role == Role::Server { Phase::Preface(0) } else { Phase::FirstFrame },
             begun: Vec::new(),
             payload: Vec::new(),
@@ -181,8 +195,12 @@ impl State {
         self.next += 2;
         let mut stream = Stream::new(i64::from(self.allowed.window), self.profile.window);
         (stream.local_ended, stream.bodiless) = (end, bodiless);
+        self.budget.earn(EARNED);
         self.streams.insert(id, stream);
         self.heads.write(id, head, end, self.allowed.frame, ready(&mut self.out));
+        if !bodiless {
+            self.start(id);
+        }
         self.news();
         Some(id)
     }
@@ -195,45 +213,6 @@ impl State {
         };
         stream.local_ended = end;
         self.heads.write(id, head, end, self.allowed.frame, ready(&mut self.out));
-        self.news();
-    }
-
-    /// How many bytes of a body may be sent now; waits until there are some.
-    pub fn poll_room(&mut self, cx: &Context<'_>, id: u32) -> Poll<Result<usize, Lost>> {
-        let Some(stream) = self.streams.get_mut(&id) else { return Poll::Ready(Err(Lost::Broken)) };
-        if let Some(lost) = stream.lost {
-            return Poll::Ready(Err(lost));
-        }
-        let own = usize::try_from(stream.send_window).unwrap_or(0);
-        let shared = usize::try_from(self.send_window).unwrap_or(0).min(MOST_OUT.saturating_sub(self.out.len()));
-        let room = own.min(shared).min(self.allowed.frame as usize);
-        if room > 0 {
-            return Poll::Ready(Ok(room));
-        }
-        wait(&mut stream.writer, cx);
-        if own > 0 && !mem::replace(&mut stream.blocked, true) {
-            self.blocked.push(id);
-        }
-        Poll::Pending
-    }
-
-    /// Sends some of a body, no more than `poll_room` allows, and perhaps its end.
-    pub fn send(&mut self, id: u32, bytes: &[u8], end: bool) {
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.lost.is_none() && !stream.local_ended)
-        else {
-            return;
-        };
-        if bytes.is_empty() && !end {
-            return;
-        }
-        let count = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-        stream.send_window -= count;
-        self.send_window -= count;
-        stream.local_ended = end;
-        self.budget.earn(EARNED);
-        let out = ready(&mut self.out);
-        write::data_head(id, bytes.len(), end, out);
-        out.extend_from_slice(bytes);
         self.news();
     }
 
@@ -281,31 +260,11 @@ impl State {
         Poll::Pending
     }
 
-    /// Lets the peer send more, now that bytes of a body were taken.
-    pub(super) fn taken(&mut self, id: u32, count: u32) {
-        let more = self.streams.get_mut(&id).and_then(|stream| stream.taken(count, self.profile.most_window));
-        if let Some(more) = more {
-            write::window_update(id, more, ready(&mut self.out));
-            self.news();
-        }
-        self.return_window(count);
-    }
-
-    /// Gives the connection's window back in quarters: a quarter is on its way while three can be used.
-    pub(super) fn return_window(&mut self, count: u32) {
-        self.unreturned = self.unreturned.saturating_add(count);
-        if self.unreturned >= self.profile.connection_window / 4 {
-            let more = mem::take(&mut self.unreturned);
-            self.receive_window += i64::from(more);
-            write::window_update(0, more, ready(&mut self.out));
-            self.news();
-        }
-    }
-
     /// Nobody uses the stream any more: it is forgotten, and given up with `code` where it is not over.
     pub fn release(&mut self, id: u32, code: Code) {
         let Some(mut stream) = self.streams.remove(&id) else { return };
         let waiting = u32::try_from(stream.inbox.forget()).unwrap_or(u32::MAX);
+        self.spare += stream.window - self.profile.window;
         if stream.blocked {
             self.blocked.retain(|blocked| *blocked != id);
         }
@@ -334,7 +293,8 @@ impl State {
             if self.role == Role::Server {
                 self.course = Course::Leaving;
                 write::go_away(LAST_STREAM, Code::NoError, &[], ready(&mut self.out));
-                self.pinged = true;
+                // Whoever looks next must leave time for the answer.
+                (self.pinged, self.heard) = (true, true);
                 write::ping(LEAVING, ready(&mut self.out));
             } else {
                 self.course = Course::Draining;
@@ -399,31 +359,12 @@ impl State {
             let lost = self.streams.get(id).is_none_or(|stream| stream.lost.is_some());
             if lost {
                 self.release(*id, Code::Cancel);
+            } else {
+                self.start(*id);
             }
             !lost
         });
         opened
-    }
-
-    /// Takes what is to be sent and lets those go on who waited for room.
-    pub fn take_out(&mut self) -> Vec<u8> {
-        let out = mem::take(&mut self.out);
-        if self.send_window > 0 {
-            self.unblock();
-        }
-        out
-    }
-
-    /// Wakes whoever waits for what all streams share.
-    pub(super) fn unblock(&mut self) {
-        for id in mem::take(&mut self.blocked) {
-            if let Some(stream) = self.streams.get_mut(&id) {
-                stream.blocked = false;
-                if let Some(waker) = stream.writer.take() {
-                    waker.wake();
-                }
-            }
-        }
     }
 
     /// Who sends waits for something to send.
@@ -440,7 +381,7 @@ impl State {
 }
 
 /// Keeps the waker, if it is not the one that is kept already.
-fn wait(kept: &mut Option<Waker>, cx: &Context<'_>) {
+pub(super) fn wait(kept: &mut Option<Waker>, cx: &Context<'_>) {
     if !kept.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
         *kept = Some(cx.waker().clone());
     }

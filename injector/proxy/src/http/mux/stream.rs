@@ -1,6 +1,7 @@
 //! One stream of a multiplexed connection, as both its ends see it (RFC 9113, section 5).
 
 use std::task::Waker;
+use std::time::Instant;
 
 use super::inbox::Inbox;
 use crate::http::h2::frame::Code;
@@ -32,8 +33,12 @@ pub struct Stream {
     pub receive_window: i64,
     /// How large we let the receive window become.
     pub window: u32,
+    /// The peer had used up most of it when it was last told of more, or since.
+    pub pressed: bool,
     /// Bytes taken from the inbox that the peer has not been told of.
     pub unreturned: u32,
+    /// When the peer has opened it; none if we have.
+    pub opened: Option<Instant>,
     /// We have said all.
     pub local_ended: bool,
     /// The peer has said all.
@@ -54,6 +59,10 @@ pub struct Stream {
     pub writer: Option<Waker>,
     /// Whether the writer waits for something that is not this stream's own: it is in the list of those.
     pub blocked: bool,
+    /// The last round in which it said some of a body (see `turns`).
+    pub round: u64,
+    /// How much in that.
+    pub said: usize,
 }
 
 impl Stream {
@@ -64,7 +73,9 @@ impl Stream {
             send_window,
             receive_window: i64::from(window),
             window,
+            pressed: false,
             unreturned: 0,
+            opened: None,
             local_ended: false,
             remote_ended: false,
             headed: false,
@@ -75,7 +86,16 @@ impl Stream {
             reader: None,
             writer: None,
             blocked: false,
+            round: 0,
+            said: 0,
         }
+    }
+
+    /// Takes note of bytes of a body that come; false if they are more than was allowed.
+    pub fn receives(&mut self, count: i64) -> bool {
+        self.receive_window -= count;
+        self.pressed |= self.receive_window < i64::from(self.window / 8);
+        self.receive_window >= 0
     }
 
     /// Tells whoever waits that something changed.
@@ -108,15 +128,17 @@ impl Stream {
 
     /// Takes note that the consumer took `count` bytes of the body; how much to let the peer send more, if it is time to.
     ///
-    /// It is told when half of the window is used up. If everything was taken and the peer had little left by then, the
+    /// It is told when half of the window is used up. If everything was taken and the peer had little left meanwhile, the
     /// window is what slows the stream down, and it doubles: what a fast path needs is its bandwidth times its delay.
     pub fn taken(&mut self, count: u32, most_window: u32) -> Option<u32> {
         self.unreturned += count;
-        if self.remote_ended || self.lost.is_some() || self.unreturned < self.window / 2 {
+        let grows = self.pressed && self.inbox.is_empty() && self.window < most_window;
+        if self.remote_ended || self.lost.is_some() || (self.unreturned < self.window / 2 && !grows) {
             return None;
         }
         let mut more = std::mem::take(&mut self.unreturned);
-        if self.inbox.is_empty() && self.receive_window < i64::from(self.window / 2) && self.window < most_window {
+        if grows {
+            self.pressed = false;
             let grown = self.window.saturating_mul(2).min(most_window);
             more += grown - self.window;
             self.window = grown;
@@ -144,14 +166,27 @@ mod tests {
     #[test]
     fn it_grows_where_the_reader_is_fast_and_stays_where_it_is_slow() {
         let mut fast = Stream::new(0, 1000);
-        fast.receive_window = 0;
+        assert!(fast.receives(1000));
         assert_eq!(fast.taken(1000, 8000), Some(2000));
         assert_eq!((fast.window, fast.receive_window), (2000, 2000));
         let mut slow = Stream::new(0, 1000);
-        slow.receive_window = 0;
+        assert!(slow.receives(1000));
         slow.inbox.push(Part::Data, b"more");
         assert_eq!(slow.taken(996, 8000), Some(996));
         assert_eq!(slow.window, 1000);
+    }
+
+    #[test]
+    fn it_grows_in_whatever_pieces_all_of_it_is_taken() {
+        let mut stream = Stream::new(0, 1000);
+        stream.inbox.push(Part::Data, &[0; 1000]);
+        assert!(stream.receives(1000));
+        let mut there = 0;
+        for _ in 0..10 {
+            stream.inbox.take(100);
+            there += stream.taken(100, 8000).unwrap_or(0);
+        }
+        assert_eq!((stream.window, there), (2000, 2000));
     }
 
     #[test]

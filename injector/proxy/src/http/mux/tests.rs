@@ -34,6 +34,7 @@ const WHOLE: u8 = flags::END_HEADERS;
 
 /// Windows that a test can fill.
 const SMALL: Profile = Profile {
+    proxy: false,
     streams: 8,
     window: 65_535,
     most_window: 200_000,

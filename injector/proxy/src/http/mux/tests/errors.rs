@@ -203,7 +203,7 @@ fn each_frame_has_its_time_at_a_server() {
             (
                 "a number that went by",
                 all(&[headers(5, WHOLE | END, GET), headers(3, WHOLE | END, GET)]),
-                Away(Code::StreamClosed),
+                Away(Code::ProtocolError),
             ),
             (
                 "a priority that depends on itself",

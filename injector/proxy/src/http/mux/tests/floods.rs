@@ -140,3 +140,108 @@ fn honest_peers_are_never_too_many() {
     assert_eq!((state.in_use(), state.opened.len()), (0, 0));
     assert_window_is_full(&state);
 }
+
+/// Whether a client may go on for a minute that gives up so many streams a second, each so many milliseconds old.
+fn may_give_up(a_second: u32, age: u64) -> bool {
+    let mut state = begun(Role::Server, Heads::hpack(), Profile::APPLICATION);
+    let mut now = Instant::now();
+    (0..60 * a_second).all(|count| {
+        let id = 2 * count + 1;
+        now += Duration::from_secs(1) / a_second;
+        let mut heard = state.receive(&headers(id, WHOLE | END, GET), now);
+        state.take_opened();
+        heard = heard.and_then(|()| state.receive(&reset(id, 8), now + Duration::from_millis(age)));
+        state.release(id, Code::Cancel);
+        state.take_out();
+        heard.is_ok()
+    })
+}
+
+#[test]
+fn a_client_may_give_up_what_it_wanted_and_not_what_it_did_not() {
+    assert!(may_give_up(450, 20), "deadlines that pass are no attack");
+    assert!(may_give_up(100, 0));
+    assert!(!may_give_up(200, 0), "what is given up at once is one");
+    assert!(!may_give_up(1_000, 20), "and so are too many");
+}
+
+#[test]
+fn a_byte_of_window_earns_nothing() {
+    for both in [false, true] {
+        let mut state = server();
+        hear(&mut state, &[settings(&[(4, 0)]), headers(1, WHOLE, POST)].concat()).unwrap();
+        state.say(1, Head::Fields(&response()), false);
+        let now = Instant::now();
+        let mut heard = Ok(());
+        let count = (0..10_000).take_while(|_| {
+            heard = state.receive(&if both { [window(0, 1), window(1, 1)].concat() } else { window(1, 1) }, now);
+            if let Some(Ok(room)) = room(&mut state, 1) {
+                assert_eq!(room, 1);
+                state.send(1, b"x", false);
+            }
+            state.take_out();
+            heard.is_ok()
+        });
+        assert!(count.count() <= 1_000);
+        assert_eq!(heard, Err(Code::EnhanceYourCalm));
+    }
+}
+
+#[test]
+fn small_messages_are_not_held_against_who_measures_them() {
+    let mut state = server();
+    hear(&mut state, &[headers(1, WHOLE, POST), window(0, 1 << 20), window(1, 1 << 20)].concat()).unwrap();
+    state.say(1, Head::Fields(&response()), false);
+    for _ in 0..10_000 {
+        assert!(matches!(room(&mut state, 1), Some(Ok(_))));
+        state.send(1, b"hello", false);
+        hear(&mut state, &frame(6, 0, 0, &[0; 8])).unwrap(); // as gRPC does, to know the path's delay
+        state.take_out();
+    }
+}
+
+/// What a server says of a stream.
+type Way = fn(u32) -> Vec<u8>;
+
+#[test]
+fn a_server_may_end_all_that_it_is_asked_in_whatever_way() {
+    let answer = |id| headers(id, WHOLE | END, OK);
+    let ways: [(&str, Way); 4] = [
+        ("it has said all and wants no more of the request", |id| reset(id, 0)),
+        ("it cannot", |id| reset(id, 2)),
+        ("it makes no sense", |id| headers(id, WHOLE | END, INTERIM)),
+        ("it lets us say more of what is over", |id| [window(id, 1 << 16), reset(id, 0)].concat()),
+    ];
+    for (at, (name, way)) in ways.into_iter().enumerate() {
+        for late in [false, true] {
+            let mut state = client();
+            for _ in 0..10_000 {
+                let id = state.open(Head::Fields(&request()), false, false).unwrap();
+                let first = if at == 0 { answer(id) } else { Vec::new() };
+                hear(&mut state, &first).unwrap();
+                if late {
+                    state.release(id, Code::NoError);
+                }
+                hear(&mut state, &way(id)).unwrap_or_else(|code| panic!("{name}, late: {late}: {code:?}"));
+                state.release(id, Code::NoError);
+                state.take_out();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_server_floods_nobody_either() {
+    let floods: Vec<Flood> = vec![
+        ("pings", Box::new(|_| frame(6, 0, 0, &[0; 8]))),
+        ("settings", Box::new(|_| settings(&[]))),
+        ("interim heads", Box::new(|_| headers(1, WHOLE, INTERIM))),
+        ("resets of what is over", Box::new(|_| reset(1, 0))),
+        ("windows of nothing", Box::new(|_| window(1, 0))),
+        ("empty DATA", Box::new(|count| if count == 0 { headers(1, WHOLE, OK) } else { data(1, 0, b"") })),
+    ];
+    for (name, next) in floods {
+        let count = bearable(&mut client(), next).unwrap_or_else(|| panic!("{name} never end"));
+        assert!((100..=1_001).contains(&count), "{name}: {count}");
+    }
+}
