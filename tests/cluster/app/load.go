@@ -21,8 +21,11 @@ import (
 type tally struct {
 	Done   int64 `json:"done"`
 	Failed int64 `json:"failed"`
-	// Connections opened. With --keep there are as many as clients, and more where one was cut.
+	// Connections opened. With --keep there are as many as clients, and more where one was cut or given up: Go gives one
+	// up that it could not put aside within 50 ms (net/http's maxWriteWaitBeforeConnReuse), as on a starved machine.
 	Dialled int64 `json:"dialled"`
+	// Connections that the other side ended.
+	Cut int64 `json:"cut"`
 	// The longest that one request took.
 	SlowestMilliseconds int64 `json:"slowest_ms"`
 }
@@ -30,11 +33,11 @@ type tally struct {
 const loadPatience = 10 * time.Second // for one request; the kernel's own patience would be minutes
 
 type loader struct {
-	url                            string
-	keep, h2c                      bool
-	body                           []byte
-	pause                          time.Duration
-	done, failed, dialled, slowest atomic.Int64
+	url                                 string
+	keep, h2c                           bool
+	body                                []byte
+	pause                               time.Duration
+	done, failed, dialled, cut, slowest atomic.Int64
 }
 
 // load [--clients N] [--pause DURATION] [--keep] [--h2c] [--post BYTES] URL: each client asks again and again until
@@ -80,7 +83,11 @@ func (loader *loader) client(ending context.Context) {
 		Protocols:         protocols,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			loader.dialled.Add(1)
-			return dialer.DialContext(ctx, network, address)
+			connection, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return &watchedConnection{Conn: connection, loader: loader}, nil
 		},
 	}
 	client := http.Client{Timeout: loadPatience, Transport: transport}
@@ -98,6 +105,27 @@ func (loader *loader) client(ending context.Context) {
 		case <-time.After(loader.pause):
 		}
 	}
+}
+
+// A connection that tells which side ended it.
+type watchedConnection struct {
+	net.Conn
+	loader *loader
+	over   atomic.Bool
+}
+
+func (connection *watchedConnection) Read(room []byte) (int, error) {
+	count, err := connection.Conn.Read(room)
+	if err != nil && connection.over.CompareAndSwap(false, true) {
+		connection.loader.cut.Add(1)
+		fmt.Printf("cut at %s: %v\n", time.Now().UTC().Format(time.RFC3339Nano), err)
+	}
+	return count, err
+}
+
+func (connection *watchedConnection) Close() error {
+	connection.over.Store(true)
+	return connection.Conn.Close()
 }
 
 func (loader *loader) ask(client http.Client) error {
@@ -133,7 +161,7 @@ func raise(highest *atomic.Int64, value int64) {
 
 func (loader *loader) print() {
 	json.NewEncoder(os.Stdout).Encode(tally{
-		Done: loader.done.Load(), Failed: loader.failed.Load(), Dialled: loader.dialled.Load(),
+		Done: loader.done.Load(), Failed: loader.failed.Load(), Dialled: loader.dialled.Load(), Cut: loader.cut.Load(),
 		SlowestMilliseconds: loader.slowest.Load(),
 	})
 }

@@ -20,6 +20,7 @@ class Tally:
     done: int
     failed: int
     dialled: int
+    cut: int
     slowest_ms: int
 
 
@@ -49,7 +50,7 @@ def customer(
 def tally(pod: Pod, name: str = CONTAINER) -> Tally:
     """The newest count; zeros before the first second is over."""
     lines = [line for line in pod.logs(name).splitlines() if line.startswith("{")]
-    return Tally(**json.loads(lines[-1])) if lines else Tally(0, 0, 0, 0)
+    return Tally(**json.loads(lines[-1])) if lines else Tally(0, 0, 0, 0, 0)
 
 
 def failures(pod: Pod, name: str = CONTAINER) -> list[str]:

@@ -117,6 +117,18 @@ def test_an_endpoint_may_go_between_requests(trio: Pair, others: list[Web]) -> N
     assert [reason(answer) for answer in (*before, *after)] == [(200, None)] * 120
 
 
+def test_a_request_that_meets_the_end_of_an_application_is_made_elsewhere(trio: Pair, others: list[Web]) -> None:
+    """It closes the connections that wait, and listens no more: what most do that are asked to end."""
+    with ExitStack() as serving, trio.stream(WEB) as stream:
+        first = serving.enter_context(Web("first").serving(trio.server, WEB))
+        first.routes["/last"] = lambda *_: serving.close()
+        before = [stream.ask(request("GET", f"/{number}")) for number in range(60)]
+        assert first.requests, "a connection to it waits"
+        after = [stream.ask(request("GET", "/last")) for _ in range(60)]
+    assert first.requests[-1].path == "/last"
+    assert [reason(answer) for answer in (*before, *after)] == [(200, None)] * 120
+
+
 def test_when_all_are_down_it_is_told_soon(trio: Pair) -> None:
     begin = time.monotonic()
     with trio.stream(WEB) as stream:

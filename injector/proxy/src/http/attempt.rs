@@ -86,7 +86,8 @@ pub trait Caller: Client + Send {
     /// Answers in the server's place.
     fn reply(&mut self, request: &Self::Request, status: u16, reason: Reason, text: &str);
 
-    /// Lets the client's proxy try elsewhere, where there is one: nothing of the request was passed on.
+    /// Lets the client's proxy try elsewhere, where there is one: nothing of the request was passed on, or it is no harm to
+    /// make it again.
     fn decline(&mut self) -> bool;
 
     /// Whether it is a connection of its own, which may go on with the request when it has the answer.
@@ -102,7 +103,10 @@ pub async fn answer<C: Caller>(client: &mut C, request: &C::Request, route: &Rou
         let reached = match while_there(client, route.reach(worker, C::SPEECH, &mut tried)).await {
             Ok(Ok(reached)) => reached,
             Ok(Err(unreached)) => {
-                return give_up(client, request, route, worker, failed.unwrap_or(unreached), row.as_deref());
+                // What was tried before could be tried again.
+                let elsewhere = matches!(unreached.reason, Reason::Unreachable | Reason::Overloaded);
+                let told = failed.unwrap_or(unreached);
+                return give_up(client, request, route, worker, told, row.as_deref(), elsewhere);
             }
             Err(_) => {
                 if let Some(row) = row {
@@ -141,7 +145,7 @@ pub async fn answer<C: Caller>(client: &mut C, request: &C::Request, route: &Rou
                 }
                 attempts += 1;
                 if !again || !kept.is_whole() || attempts == MOST_TRIES {
-                    return give_up(client, request, route, worker, unreached, Some(row));
+                    return give_up(client, request, route, worker, unreached, Some(row), again);
                 }
                 kept.rewind();
                 failed = Some(unreached);
@@ -151,7 +155,7 @@ pub async fn answer<C: Caller>(client: &mut C, request: &C::Request, route: &Rou
     }
 }
 
-/// Answers in the server's place, or lets the client's proxy try elsewhere.
+/// Answers in the server's place, or lets the client's proxy try `elsewhere`, if that can do no harm.
 fn give_up<C: Caller>(
     client: &mut C,
     request: &C::Request,
@@ -159,6 +163,7 @@ fn give_up<C: Caller>(
     worker: &Worker,
     unreached: Unreached,
     row: Option<&Row>,
+    elsewhere: bool,
 ) -> Next {
     let Unreached { reason, endpoint } = unreached;
     let nowhere;
@@ -172,9 +177,9 @@ fn give_up<C: Caller>(
     row.errors.of(reason).add(1);
     row.ended.of(Class::of(reason.status())).add(1);
     tell(route, reason, endpoint);
-    // Where nothing could be reached, nothing was passed on: a client's proxy may have another endpoint.
+    // A client's proxy may have another endpoint.
     let by_proxy = matches!(route, Route::In { client: Some(_), .. });
-    if by_proxy && matches!(reason, Reason::Unreachable | Reason::Overloaded) && client.decline() {
+    if elsewhere && by_proxy && client.decline() {
         return Next::Close;
     }
     client.reply(request, reason.status(), reason, reason.text());
