@@ -2,6 +2,7 @@
 
 mod attempt;
 pub mod buffer;
+mod client1;
 pub mod detect;
 mod exchange;
 mod first;
@@ -19,6 +20,7 @@ pub mod reason;
 mod route;
 mod serve1;
 mod serve2;
+mod server1;
 pub mod side;
 mod streamed;
 mod watched;
@@ -32,8 +34,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::metrics::Gauge;
 
+pub use client1::Begun;
 pub use first::{First, Learned, Speaker, first, who_speaks};
-pub use message1::Begun;
 pub use places::{Places, Waiting};
 pub use route::Route;
 pub use serve1::{serve, serve_link};

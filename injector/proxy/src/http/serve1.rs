@@ -10,10 +10,11 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
 use super::attempt::{Next, answer};
+use super::client1::{Begun, StreamClient, WireClient};
 use super::h1::head::Refusal;
 use super::http1::{HeadFault, Http1};
 use super::links::drive_counted;
-use super::message1::{Ask, Begun, StreamClient, WireClient};
+use super::message1::Ask;
 use super::mux::{Ended, Heads, Link, Profile, Role, Stream};
 use super::presence::Presence;
 use super::reason::Reason;
