@@ -125,7 +125,7 @@ def test_each_policy_lets_in_whom_it_says_and_counts_the_others(
 
 
 def reaches(client: Pod, server: Pod) -> bool:
-    """Whether the client is answered. Refused is said at once: by a reset (before the request is written whole or after),
+    """Whether the client is answered. Refused is said at once: by a reset, before the request is written or after,
     or, to a client with an identity, by the server's proxy."""
     url = f"http://{server.at(pods.HTTP)}/"
     done = client.start_app("get", url)
