@@ -82,8 +82,8 @@ def test_running_pods_go_on_and_new_ones_wait(mesh: Mesh, api: Api, meshed: Sand
         time.sleep(max(0.0, first_end - time.time()) + 1)
         goes_on(kept, anew)
     assert customers.failures(kept) + customers.failures(anew) == []
-    end = customers.tally(kept)
-    assert end.cut == 0, f"a connection was cut that one of its clients kept: {end}"
+    came_to = customers.tally(kept)
+    assert came_to.cut == 0, f"a connection was cut that one of its clients kept: {came_to}"
 
 
 def goes_on(*served: Pod) -> None:
