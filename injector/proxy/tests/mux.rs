@@ -116,7 +116,7 @@ fn begin(link: &Link, mut socket: TcpStream, go: &Arc<Notify>) -> JoinHandle<End
         let serve = |stream| {
             tokio::spawn(serve(stream, go.clone()));
         };
-        drive(&link, &mut socket, b"", serve).await
+        drive(&link, &mut socket, b"", serve, |_| ()).await
     })
 }
 

@@ -13,7 +13,7 @@ import pytest
 from tests.netns.http.apps import Web
 from tests.netns.http.conftest import WEB
 from tests.netns.http.pair import EMPTY, SERVICE, Pair, cabled, redirect
-from tests.netns.http.wire import Message, lines, request
+from tests.netns.http.wire import Message, lines, request, response
 
 pytestmark = pytest.mark.netns
 
@@ -77,6 +77,21 @@ def test_a_server_that_hangs_up_is_told_of(pair: Pair, web: Web) -> None:
     assert len(web.requests) == 1
 
 
+def test_the_time_in_which_a_client_says_the_rest_of_its_request_is_not_the_answers(pair: Pair, web: Web) -> None:
+    def slow() -> int:
+        metric = "http_request_duration_seconds"
+        return pair.ours.metric(f"{metric}_count") - pair.ours.metric(f"{metric}_bucket", le="1")
+
+    before = slow()
+    web.unread["/early"] = lambda stream, _: stream.send(response(200, body=b"early"))
+    with pair.stream(WEB) as stream:
+        answer = stream.ask(lines("POST /early HTTP/1.1", "host: web.shop", "content-length: 4") + b"so")
+        time.sleep(1.1)
+        stream.send(b"on")
+        assert (answer.body, stream.ask(request("GET", "/")).body) == (b"early", b"web")
+    assert slow() == before
+
+
 def test_a_service_without_endpoints_is_told_of(pair: Pair) -> None:
     begin = time.monotonic()
     with pair.stream(EMPTY) as stream:
@@ -97,6 +112,7 @@ def test_an_endpoint_that_is_down_is_avoided(trio: Pair, others: list[Web]) -> N
         answers = [stream.ask(request("GET", f"/{number}")) for number in range(60)]
     assert [reason(answer) for answer in answers] == [(200, None)] * 60
     assert {answer.body.decode() for answer in answers} == {web.name for web in others}
+    assert trio.theirs[0].metric("tcp_connect_failures_total", direction="inbound", reason="refused") > 0
 
 
 def test_an_endpoint_whose_proxy_is_down_is_avoided(trio: Pair, others: list[Web]) -> None:
@@ -155,6 +171,7 @@ def test_grpc_is_answered_in_its_own_words(trio: Pair) -> None:
     said = trio.client.execute(*peer, "call", f"{SERVICE}:{WEB}", "is_unavailable", check=False)
     assert said.returncode == 0, said.stderr
     assert re.search(r"injector-error: (unreachable|ejected)", said.stdout)
+    assert trio.theirs[0].metric("tcp_connect_failures_total", direction="inbound", reason="refused") > 0
 
 
 def test_who_is_not_let_in_is_told(binary: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.netns.http import wire
 from tests.netns.http.conftest import NGINX_H2
 from tests.netns.http.pair import SERVICE, Pair
 
@@ -35,3 +36,22 @@ def test_h2load_makes_ten_thousand_requests(pair: Pair, files: Path) -> None:
 def test_h2load_makes_ten_thousand_requests_by_http1(pair: Pair, files: Path) -> None:
     said = pair.client.execute("h2load", "--h1", "-t1", "-n10000", "-c8", f"http://{SERVICE}:8081/ok").stdout
     assert "10000 done, 10000 succeeded, 0 failed, 0 errored, 0 timeout" in said
+
+
+def test_bytes_of_shared_connections_are_counted_by_whose_peer_opened_them(pair: Pair, files: Path) -> None:
+    ends = ((pair.ours, "outbound"), (pair.theirs[0], "inbound"))
+
+    def sent() -> list[int]:
+        return [proxy.metric("tcp_bytes_total", direction=direction, flow="out") for proxy, direction in ends]
+
+    (files / "page").write_bytes(b"x" * 1_000_000)
+    before = sent()
+    pair.client.execute("nghttp", "-n", f"{AT}/page")
+    assert all(1_000_000 <= now - past < 1_100_000 for past, now in zip(before, sent(), strict=True))
+
+
+def test_a_request_that_makes_no_sense_is_given_up_and_counted(pair: Pair, files: Path) -> None:
+    with pair.stream(NGINX_H2) as stream:
+        stream.send(wire.http2_get("/ok", ("connection", "close")))
+        assert wire.http2_fault(stream) == wire.PROTOCOL_ERROR
+    assert pair.ours.metric("http_stream_errors_total", direction="outbound", code="protocol_error") == 1

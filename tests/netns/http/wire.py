@@ -2,7 +2,7 @@
 
 import hashlib
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -166,7 +166,9 @@ def chunked(body: Iterable[bytes], *trailers: str) -> bytes:
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS: Final = bytes(3) + b"\x04" + bytes(5)
-DATA, HEADERS, END_STREAM, END_HEADERS = 0, 1, 0x1, 0x4
+DATA, HEADERS, RST_STREAM = 0, 1, 3
+END_STREAM, END_HEADERS = 0x1, 0x4
+PROTOCOL_ERROR: Final = 1
 
 
 def http2_get(path: str, *fields: tuple[str, str]) -> bytes:
@@ -182,14 +184,27 @@ def http2_get(path: str, *fields: tuple[str, str]) -> bytes:
 def http2_body(stream: Stream) -> bytes:
     """The body of the answer to it."""
     body = b""
+    for kind, flags, payload in _frames(stream):
+        if kind == DATA:
+            body += payload
+        if flags & END_STREAM:
+            break
+    return body
+
+
+def http2_fault(stream: Stream) -> int:
+    """The code with which it is given up."""
+    return next(int.from_bytes(payload, "big") for kind, _, payload in _frames(stream) if kind == RST_STREAM)
+
+
+def _frames(stream: Stream) -> Iterator[tuple[int, int, bytes]]:
+    """Those of the one request: kind, flags and payload."""
     while True:
         head = stream.take(9)
         payload = stream.take(int.from_bytes(head[:3], "big"))
         kind, flags, number = head[3], head[4], int.from_bytes(head[5:], "big")
-        if kind == DATA:
-            body += payload
-        if number == 1 and kind in (DATA, HEADERS) and flags & END_STREAM:
-            return body
+        if number == 1 and kind in (DATA, HEADERS, RST_STREAM):
+            yield kind, flags, payload
 
 
 def sha256(data: bytes) -> str:

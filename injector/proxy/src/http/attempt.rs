@@ -42,8 +42,8 @@ pub enum Next {
 
 /// What an attempt came to.
 pub enum Verdict {
-    /// The client has been answered.
-    Answered(Next),
+    /// The client has been answered, and had all of it then.
+    Answered(Next, Instant),
     /// The client has been told a part, and no more comes.
     Cut,
     /// The client is gone.
@@ -122,8 +122,8 @@ pub async fn answer<C: Caller>(client: &mut C, request: &C::Request, route: &Rou
             row
         });
         match client.attempt(request, &mut kept, reached, row).await {
-            Verdict::Answered(next) => {
-                row.took(began.elapsed());
+            Verdict::Answered(next, at) => {
+                row.took(at - began);
                 return next;
             }
             Verdict::Cut => return Next::Reset,
@@ -256,12 +256,13 @@ async fn judge<C: Caller, S: Server<C::Response>>(
     let begun = exchange.response().is_some_and(|response| !response.is_interim());
     match outcome {
         Outcome::Done { whole } => {
+            let at = Instant::now();
             let tunnel = exchange.response().is_some_and(Response::is_tunnel);
             if !whole && !tunnel && exchange.client.client.is_wire() {
                 let rest = timeout(REST_TIME, poll_fn(|cx| exchange.poll_rest(cx))).await;
-                return Verdict::Answered(if matches!(rest, Ok(Ok(()))) { Next::Keep } else { Next::Close });
+                return Verdict::Answered(if matches!(rest, Ok(Ok(()))) { Next::Keep } else { Next::Close }, at);
             }
-            Verdict::Answered(if tunnel { Next::Close } else { Next::Keep })
+            Verdict::Answered(if tunnel { Next::Close } else { Next::Keep }, at)
         }
         Outcome::Client(Gone::Malformed) if !begun => Verdict::Malformed,
         Outcome::Client(_) if !begun => Verdict::Abandoned,

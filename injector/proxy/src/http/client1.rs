@@ -142,7 +142,7 @@ async fn attempt<C: Caller<Request = Ask> + Client<Response = Answer>>(
         Way::Wire { waiting: Waiting { wire, dial }, reused } => {
             let mut server = WireServer::ask(Http1::new(wire), ask, said, manner);
             let verdict = carry(client, &mut server, ask, kept, row, endpoint, reused).await;
-            let answered = matches!(verdict, Verdict::Answered(_));
+            let answered = matches!(verdict, Verdict::Answered(..));
             if answered && server.keep_alive && server.http.is_between() && server.http.wire.is_clean() {
                 place.keep(Waiting { wire: server.http.wire, dial });
             }

@@ -8,12 +8,12 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::mux::{Ended, Heads, Link, Profile, Role, Stream, drive};
+use super::mux::{Ended, Event, Heads, Link, Profile, Role, Stream, drive};
 use super::places::Place;
 use super::streamed::Speech;
 use crate::copy::Leg;
 use crate::dial::{self, DIAL_TIMEOUT, Failure};
-use crate::metrics::{Direction, Traffic};
+use crate::metrics::Traffic;
 use crate::outbound::tunnel;
 use crate::preface::Protocol;
 use crate::tls::Configs;
@@ -110,7 +110,7 @@ async fn open(
     sender: watch::Sender<Option<Result<Link, Failure>>>,
 ) {
     let endpoint = place.key.endpoint;
-    let traffic = worker.metrics.of(Direction::Outbound);
+    let traffic = worker.metrics.of(place.key.direction);
     let reaching = async {
         match (&place.peer, &configs) {
             (Some(peer), Some(configs)) => {
@@ -156,7 +156,8 @@ async fn open(
     debug!(%endpoint, ?ended, seconds = began.elapsed().as_secs(), "a connection that carried requests ended");
 }
 
-/// Drives a connection, and counts it: as long as it is open, and if it ends for what the peer did.
+/// Drives a connection, and counts it: as long as it is open, what the peer does wrong, and, of one that the peer has
+/// opened, the bytes.
 pub async fn drive_counted(
     link: &Link,
     leg: &mut impl Leg,
@@ -165,7 +166,14 @@ pub async fn drive_counted(
     traffic: &Traffic,
 ) -> Ended {
     let _open = traffic.links.hold();
-    let ended = drive(link, leg, begun, opened).await;
+    let ours = link.role() == Role::Client;
+    let ended = drive(link, leg, begun, opened, |event| match event {
+        Event::Fault(code) => traffic.faults.of(code).add(1),
+        Event::Read(_) | Event::Wrote(_) if ours => {}
+        Event::Read(count) => traffic.bytes_in.add(count as u64),
+        Event::Wrote(count) => traffic.bytes_out.add(count as u64),
+    })
+    .await;
     if let Ended::Violation(code) = ended {
         traffic.violations.of(code).add(1);
     }

@@ -103,7 +103,7 @@ impl Caller for StreamClient {
         (streamed.strip_mesh, self.0.strip_mesh) = (strip_mesh, strip_mesh);
         let mut server = StreamServer { streamed, strip_mesh, grpc_status: None };
         let verdict = carry(self, &mut server, ask, kept, row, endpoint, true).await;
-        if let (true, Verdict::Answered(_), Some(status)) =
+        if let (true, Verdict::Answered(..), Some(status)) =
             (ask.grpc, &verdict, server.grpc_status.or(server.streamed.grpc_status))
         {
             row.grpc.add(status);

@@ -31,9 +31,11 @@ const PLACE_IDLE: Duration = Duration::from_mins(5);
 /// How often is looked for what has waited too long.
 pub const SWEEP: Duration = Duration::from_secs(1);
 
-/// What makes a place: what was dialled, the endpoint of it, and how both ends speak.
+/// What makes a place: what was dialled from which side, the endpoint of it, and how both ends speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
+    /// Which way requests go there: inbound, to the pod's own application.
+    pub direction: Direction,
     /// What the application dialled.
     pub destination: SocketAddr,
     /// Where it goes.
@@ -96,11 +98,16 @@ impl Place {
         self.links.find(configs.as_ref())
     }
 
-    /// Counts a connection to it that carries plain bytes, if they leave the pod.
+    /// Counts a connection to it that carries plain bytes, if it is not the pod's own application.
     pub fn count_plaintext(&self, worker: &Worker) {
-        if self.key.destination != self.key.endpoint || !worker.pod_ips.contains(&self.key.endpoint.ip()) {
+        if self.key.direction == Direction::Outbound {
             worker.metrics.of(Direction::Outbound).plaintext.of(Plaintext::UnmeshedEndpoint).add(1);
         }
+    }
+
+    /// Whether many requests share a connection to it; otherwise each has one for itself.
+    pub fn is_shared(&self) -> bool {
+        self.peer.is_some() || self.key.speech == Speech::Http2
     }
 
     /// Connections that wait.

@@ -93,7 +93,7 @@ impl Route {
             ..Whom::default()
         };
         let row = worker.metrics.requests.row(Direction::Inbound, version(speech), whom);
-        let key = Key { destination: to, endpoint: to, speech };
+        let key = Key { direction: Direction::Inbound, destination: to, endpoint: to, speech };
         let own = (speech == Speech::Http2).then(|| Arc::new(Place::new(key, None, Arc::clone(&row))));
         Self::In { to, client, row, own, denied: false }
     }
@@ -161,12 +161,12 @@ impl Route {
     ) -> Result<Reached, Unreached> {
         match self {
             Self::In { denied: true, .. } => Err(Unreached { reason: Reason::Denied, endpoint: None }),
-            Self::In { own: Some(own), .. } => reach_application(Arc::clone(own), worker, speech).await,
+            Self::In { own: Some(own), .. } => reach_application(Arc::clone(own), worker).await,
             Self::In { to, row, .. } => {
-                let key = Key { destination: *to, endpoint: *to, speech };
+                let key = Key { direction: Direction::Inbound, destination: *to, endpoint: *to, speech };
                 // Whose request it is, the route's own row says.
                 let place = worker.http.places.get(key, None, || Arc::clone(row));
-                reach_application(place, worker, speech).await
+                reach_application(place, worker).await
             }
             Self::Out { destination } => {
                 let directory = &worker.mesh.directory;
@@ -190,10 +190,10 @@ impl Route {
     }
 }
 
-async fn reach_application(place: Arc<Place>, worker: &Arc<Worker>, speech: Speech) -> Result<Reached, Unreached> {
-    let way = match ready(&place, worker, speech) {
+async fn reach_application(place: Arc<Place>, worker: &Arc<Worker>) -> Result<Reached, Unreached> {
+    let way = match ready(&place, worker) {
         Some(way) => Ok(way),
-        None => Box::pin(connect(&place, worker, speech)).await,
+        None => Box::pin(connect(&place, worker)).await.inspect_err(|failure| count_failure(&place, worker, *failure)),
     };
     let way = way.map_err(|failure| Unreached { reason: failure.into(), endpoint: Some(place.key.endpoint) })?;
     Ok(Reached { place, load: None, way, open: None })
@@ -218,20 +218,21 @@ async fn reach_one(
         && let Some(endpoint) = group.choose_healthy(tried)
     {
         let (load, open) = (Arc::clone(&endpoint.load), endpoint.open());
-        let key = Key { destination, endpoint: endpoint.address, speech };
+        let key = Key { direction: Direction::Outbound, destination, endpoint: endpoint.address, speech };
         let place = worker
             .http
             .places
             .get(key, endpoint.peer.as_ref(), || outbound_row(group, endpoint.address, Some(endpoint), worker, speech));
-        if let Some(way) = ready(&place, worker, speech) {
+        if let Some(way) = ready(&place, worker) {
             return Ok(Reached { place, load: Some(load), way, open: Some(open) });
         }
         let until = *until.get_or_insert_with(|| Instant::now() + DIAL_TIMEOUT);
-        let connecting = Box::pin(connect(&place, worker, speech)); // seldom: not to be a part of every request
+        let connecting = Box::pin(connect(&place, worker)); // seldom: not to be a part of every request
         let connected = timeout(time_to_try(until, tried.len() + 1, group), connecting).await;
         match connected.unwrap_or(Err(Failure::Timeout)) {
             Ok(way) => return Ok(Reached { place, load: Some(load), way, open: Some(open) }),
             Err(failure) => {
+                count_failure(&place, worker, failure);
                 if failure != Failure::Resources {
                     load.failed(clock());
                     unhealthy(&load, &place.row, false);
@@ -256,21 +257,28 @@ pub fn unhealthy(load: &Load, row: &Row, answered: bool) {
 }
 
 /// A connection that is there already.
-fn ready(place: &Arc<Place>, worker: &Worker, speech: Speech) -> Option<Way> {
-    if place.peer.is_none() && speech == Speech::Http1 {
-        return place.take().map(|waiting| Way::Wire { waiting, reused: true });
+fn ready(place: &Place, worker: &Worker) -> Option<Way> {
+    if place.is_shared() {
+        return place.ready_link(worker).map(Way::Link);
     }
-    place.ready_link(worker).map(Way::Link)
+    place.take().map(|waiting| Way::Wire { waiting, reused: true })
 }
 
 /// A new connection, where `ready` has none.
-async fn connect(place: &Arc<Place>, worker: &Arc<Worker>, speech: Speech) -> Result<Way, Failure> {
-    if place.peer.is_some() || speech == Speech::Http2 {
+async fn connect(place: &Arc<Place>, worker: &Arc<Worker>) -> Result<Way, Failure> {
+    if place.is_shared() {
         return link(place, worker).await.map(Way::Link);
     }
     let (tcp, dial) = dial::dial(place.key.endpoint, &worker.dials).await?;
     place.count_plaintext(worker);
     Ok(Way::Wire { waiting: Waiting { wire: Wire::new(tcp, Vec::new()), dial }, reused: false })
+}
+
+/// Counts that a connection could not be opened. Whoever opens a shared one counts it, for all who wait for it.
+fn count_failure(place: &Place, worker: &Worker, failure: Failure) {
+    if !place.is_shared() {
+        worker.metrics.of(place.key.direction).connect_failures.of(failure).add(1);
+    }
 }
 
 /// Which HTTP is spoken so.

@@ -64,7 +64,7 @@ impl Streamed {
 
     /// After a request that was answered nothing is given up, whatever of it was still to come.
     pub fn done(&mut self, verdict: &Verdict) {
-        if matches!(verdict, Verdict::Answered(_)) {
+        if matches!(verdict, Verdict::Answered(..)) {
             self.stream.give_up_with(Code::NoError);
         }
     }

@@ -28,7 +28,7 @@ pub trait Labelled: Copy + 'static {
 }
 
 /// By which listener a connection came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// Opened by someone else, to this pod.
     Inbound,
@@ -232,6 +232,8 @@ pub struct Traffic {
     pub links: Gauge,
     /// Those that were ended for what the peer did, by the code that it was told.
     pub violations: Counters<Code>,
+    /// Streams of them that were given up for what the peer did, by the code that it was told.
+    pub faults: Counters<Code>,
     /// Requests refused before anybody was asked, by what is wrong with their heads.
     pub refused_requests: Counters<Refusal>,
 }

@@ -39,10 +39,22 @@ pub enum Ended {
     Broken,
 }
 
+/// What is to be counted while a connection is driven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// So many bytes came.
+    Read(usize),
+    /// So many bytes went.
+    Wrote(usize),
+    /// A stream was given up for what the peer did on it.
+    Fault(Code),
+}
+
 /// What drives a connection.
-struct Driver<'l, L> {
+struct Driver<'l, L, C> {
     link: &'l Link,
     leg: &'l mut L,
+    count: C,
     /// Frames that the socket has not taken yet.
     writing: Queue,
     /// The peer has said all: nothing comes any more.
@@ -57,11 +69,18 @@ struct Driver<'l, L> {
 }
 
 /// Reads and writes until the connection is over, and hands the streams that the peer opens to `opened`. What was read
-/// already has `begun`.
-pub async fn drive<L: Leg>(link: &Link, leg: &mut L, begun: &[u8], mut opened: impl FnMut(Stream)) -> Ended {
+/// already has `begun`. `count` is told what is to be counted.
+pub async fn drive<L: Leg>(
+    link: &Link,
+    leg: &mut L,
+    begun: &[u8],
+    mut opened: impl FnMut(Stream),
+    count: impl FnMut(Event),
+) -> Ended {
     let mut driver = Driver {
         link,
         leg,
+        count,
         writing: Queue::default(),
         deaf: false,
         look: Box::pin(sleep(LOOK)),
@@ -72,6 +91,7 @@ pub async fn drive<L: Leg>(link: &Link, leg: &mut L, begun: &[u8], mut opened: i
     };
     let _over = Over(link);
     let taken = link.state().receive(begun, std::time::Instant::now());
+    driver.came(begun.len());
     if let Err(code) = taken {
         driver.end(Ended::Violation(code));
     }
@@ -87,7 +107,7 @@ impl Drop for Over<'_> {
     }
 }
 
-impl<L: Leg> Driver<'_, L> {
+impl<L: Leg, C: FnMut(Event)> Driver<'_, L, C> {
     fn poll(&mut self, cx: &mut Context<'_>, opened: &mut impl FnMut(Stream)) -> Poll<Ended> {
         if self.ended.is_none()
             && let Poll::Ready(ended) = self.read(cx)
@@ -131,6 +151,7 @@ impl<L: Leg> Driver<'_, L> {
                 })
             });
             let Poll::Ready((fill, taken)) = read else { return Poll::Pending };
+            self.came(fill.as_ref().map_or(0, |fill| fill.bytes));
             if let Err(code) = taken {
                 return Poll::Ready(Ended::Violation(code));
             }
@@ -147,6 +168,15 @@ impl<L: Leg> Driver<'_, L> {
         // Who uses a stream that is over may not have had time to hear of it.
         let over = self.link.state().streams.values().all(super::stream::Stream::is_over);
         Poll::Ready(if over { Ended::InOrder } else { Ended::Broken })
+    }
+
+    /// Counts what came, and what it did.
+    fn came(&mut self, bytes: usize) {
+        (self.count)(Event::Read(bytes));
+        let faults = std::mem::take(&mut self.link.state().faults);
+        for code in faults {
+            (self.count)(Event::Fault(code));
+        }
     }
 
     fn end(&mut self, ended: Ended) {
@@ -179,7 +209,10 @@ impl<L: Leg> Driver<'_, L> {
             }
             match Pin::new(&mut *self.leg).poll_write(cx, self.writing.waiting()) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(count)) => self.writing.take(count),
+                Poll::Ready(Ok(count)) => {
+                    self.writing.take(count);
+                    (self.count)(Event::Wrote(count));
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return Poll::Pending,
             }

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-pub use drive::{Ended, drive};
+pub use drive::{Ended, Event, drive};
 pub use heads::{Head, Heads};
 pub use inbox::Part;
 pub use settings::Profile;
@@ -58,6 +58,11 @@ impl Link {
     /// How many more streams may be opened now.
     pub fn room(&self) -> usize {
         self.state().room()
+    }
+
+    /// Which end of it we are.
+    pub fn role(&self) -> Role {
+        self.state().role
     }
 
     /// Streams that somebody uses.

@@ -231,6 +231,7 @@ impl State {
             self.return_window(u32::try_from(unwanted).unwrap_or(u32::MAX));
         }
         self.reset(id, code);
+        self.faults.push(code);
         self.pay(price, now)
     }
 

@@ -112,6 +112,8 @@ pub struct State {
     pub(super) parts: Vec<u8>,
     pub(super) budget: Budget,
     pub(super) course: Course,
+    /// With what codes streams were given up for what the peer did, as long as nobody has counted it.
+    pub(super) faults: Vec<Code>,
     /// A ping of ours that was not answered.
     pub(super) pinged: bool,
     /// Frames have come since it was asked last.
@@ -163,6 +165,7 @@ impl State {
             parts: Vec::new(),
             budget: Budget::new(profile.budget, profile.budget_a_second, now),
             course: Course::Open,
+            faults: Vec::new(),
             pinged: false,
             heard: false,
         }

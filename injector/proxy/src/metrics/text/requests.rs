@@ -50,6 +50,9 @@ impl Exposition {
         let help = "Multiplexed connections that were ended for what the peer did, by the code that it was told.";
         page.family("http_connection_errors_total", "counter", help);
         self.by_occurred(page, "code", |traffic| &traffic.violations);
+        let help = "Streams of such connections that were given up for what the peer did, by the code that it was told.";
+        page.family("http_stream_errors_total", "counter", help);
+        self.by_occurred(page, "code", |traffic| &traffic.faults);
     }
 
     fn by_occurred<L: Labelled>(&self, page: &mut Page, label: &str, counters: impl Fn(&Traffic) -> &Counters<L>) {

@@ -103,6 +103,7 @@ fn connections_that_carry_requests_are_shown() {
         worker.waiting.set(7);
         worker.of(Direction::Inbound).refused_requests.of(Refusal::TwoFramings).add(1);
         worker.of(Direction::Inbound).violations.of(Code::EnhanceYourCalm).add(1);
+        worker.of(Direction::Outbound).faults.of(Code::ProtocolError).add(3);
     }
     let page = exposition.render();
     for expected in [
@@ -110,6 +111,7 @@ fn connections_that_carry_requests_are_shown() {
         "http_waiting_connections 14",
         "http_refused_requests_total{direction=\"inbound\",reason=\"two_framings\"} 2",
         "http_connection_errors_total{direction=\"inbound\",code=\"enhance_your_calm\"} 2",
+        "http_stream_errors_total{direction=\"outbound\",code=\"protocol_error\"} 6",
     ] {
         assert!(page.contains(&format!("\ninjector_proxy_{expected}\n")), "{expected} in {page}");
     }
@@ -134,6 +136,7 @@ fn full() -> String {
             }
             for code in Code::ALL {
                 worker.of(direction).violations.of(*code).add(1);
+                worker.of(direction).faults.of(*code).add(1);
             }
         }
     }
