@@ -50,7 +50,7 @@ impl Exposition {
         let help = "Multiplexed connections that were ended for what the peer did, by the code that it was told.";
         page.family("http_connection_errors_total", "counter", help);
         self.by_occurred(page, "code", |traffic| &traffic.violations);
-        let help = "Streams of such connections that were given up for what the peer did, by the code that it was told.";
+        let help = "Streams of those that were given up for what the peer did, by the code that it was told.";
         page.family("http_stream_errors_total", "counter", help);
         self.by_occurred(page, "code", |traffic| &traffic.faults);
     }
