@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from benches.connections import summary as connections_summary
-from benches.connections.measure import KINDS, Amount, Held
+from benches.connections.measure import KINDS, Amount, Held, granted
 from benches.connections.measure import Figures as Proxy
 from benches.connections.measure import Found as Connections
 from benches.http import clients, envoy, haproxy, summary
@@ -217,6 +217,13 @@ def test_http_aims_can_be_missed() -> None:
 def test_a_selection_has_the_aims_that_it_can_tell(wanted: Callable[[Case], bool], aims: int) -> None:
     runs = {case: runs for case, runs in _found().runs.items() if wanted(case)}
     assert len(summary.summarise(Found(runs)).aims) == aims
+
+
+def test_as_many_connections_are_held_as_there_are_descriptors_for() -> None:
+    wanted = Amount(idle=10_000, busy=1_000)
+    assert granted(wanted, 65_536) == wanted
+    assert granted(wanted, 20_000).idle == 8_488
+    assert granted(wanted, 20_000).busy == 1_000
 
 
 def test_connections_are_held_to_what_each_end_holds() -> None:
