@@ -81,7 +81,7 @@ def measure(wanted: Amount) -> Found:
     certificates.write(CERTIFICATES)
     amount = granted(wanted, FILES)
     if amount != wanted:
-        say(f"connections: {amount.idle:,} idle ones and not {wanted.idle:,}: a process gets {FILES:,} descriptors here")
+        say(f"connections: {amount.idle:,} idle and not {wanted.idle:,}: a process gets {FILES:,} descriptors here")
     all_at_once = amount.idle + amount.busy
     states = {}
     with linked(KINDS, connections=all_at_once + 1000) as links:
